@@ -1,0 +1,1 @@
+"""Panels and pictures. Empty until the first panel arrives."""
