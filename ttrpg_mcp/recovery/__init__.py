@@ -1,0 +1,1 @@
+"""The recovery library: policies that know no game, no server and no database."""
