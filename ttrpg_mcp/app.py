@@ -1,0 +1,168 @@
+"""The composition root: the only place that builds real things."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from string import ascii_lowercase
+from typing import Any
+
+import anyio
+from mcp.server import MCPServer
+
+from ttrpg_mcp import __version__, faults
+from ttrpg_mcp.play.ports import Entropy, Ids, Json, Ports, Store
+from ttrpg_mcp.recovery.admission import Admission
+from ttrpg_mcp.recovery.bulkhead import Bulkheads
+from ttrpg_mcp.recovery.clock import Clock, SystemClock
+from ttrpg_mcp.recovery.pipeline import Gate
+from ttrpg_mcp.server import GateLimits, TtrpgServer
+from ttrpg_mcp.settings import Settings
+from ttrpg_mcp.store.guarded import GuardedStore
+from ttrpg_mcp.store.store import SqliteStore
+from ttrpg_mcp.tools import all_tools
+from ttrpg_mcp.tools._spec import ToolSpec
+
+__all__ = ["SystemEntropy", "SystemIds", "build", "shown_tools"]
+
+_INCIDENT_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that are read as another
+
+
+class SystemEntropy:
+    """The operating system's randomness."""
+
+    def seed(self) -> bytes:
+        """32 unpredictable bytes."""
+        return secrets.token_bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemIds:
+    """Identifiers from the clock and the operating system's randomness."""
+
+    clock: Clock
+
+    def call_id(self) -> str:
+        """Twelve hex digits of time and eight random ones."""
+        return f"{int(self.clock.wall().timestamp() * 1000):012x}{secrets.token_hex(4)}"
+
+    def letters(self, count: int) -> str:
+        """`count` random letters of a-z."""
+        return "".join(secrets.choice(ascii_lowercase) for _ in range(count))
+
+    def incident(self) -> str:
+        """A number such as E-7K2F."""
+        return "E-" + "".join(secrets.choice(_INCIDENT_LETTERS) for _ in range(4))
+
+
+@dataclass(slots=True)
+class _OpenStores:
+    """Every storage that a lifespan opened and has not closed."""
+
+    stores: list[GuardedStore] = field(default_factory=list)
+
+    async def close(self) -> None:
+        """Close them all; safe to call twice."""
+        while self.stores:
+            await self.close_one(self.stores[-1])
+
+    async def close_one(self, store: GuardedStore) -> None:
+        """Close this one; safe to call twice."""
+        if store in self.stores:
+            self.stores.remove(store)
+        await store.close()
+
+    def is_ready(self) -> bool:
+        """Whether at least one is open and answers."""
+        return any(store.health().is_ready for store in self.stores)
+
+
+@dataclass(frozen=True, slots=True)
+class _ServerHealth:
+    """What the running server knows of itself."""
+
+    admission: Admission
+    store: GuardedStore
+    clock: Clock
+    started_at: float
+
+    def report(self) -> Json:
+        """JSON-ready facts, from memory only."""
+        storage = self.store.health()
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "uptime_s": round(self.clock.monotonic() - self.started_at, 1),
+            "ready": storage.is_ready,
+            "draining": self.admission.is_closed,
+            "running_calls": self.admission.running,
+            "sqlite_version": storage.sqlite_version,
+            "open_campaigns": [
+                {"id": entry.campaign_id, "seq": entry.head_seq, "queued": entry.queued}
+                for entry in storage.open_campaigns
+            ],
+            "breakers": self.store.breakers(),
+            "warnings": list(storage.warnings),
+        }
+
+
+def shown_tools(settings: Settings) -> Sequence[ToolSpec]:
+    """The tools of the chosen families, in the order of the tool table; "campaign" is always among them."""
+    return [spec for spec in all_tools() if not settings.tools or spec.family in {*settings.tools, "campaign"}]
+
+
+def build(
+    settings: Settings, *, clock: Clock | None = None, entropy: Entropy | None = None, ids: Ids | None = None
+) -> TtrpgServer:
+    """The server with everything it needs; nothing is opened before its lifespan begins."""
+    clock = clock or SystemClock()
+    ids = ids or SystemIds(clock)
+    entropy = entropy or SystemEntropy()
+    stores = _OpenStores()
+    started_at = clock.monotonic()
+
+    def make_ports(store: GuardedStore) -> Ports:
+        health = _ServerHealth(server.admission, store, clock, started_at)
+        return Ports(store=store, clock=clock, entropy=entropy, ids=ids, health=health)
+
+    server = TtrpgServer(
+        shown_tools(settings),
+        lifespan=_lifespan(settings, clock, stores, make_ports),
+        clock=clock,
+        ids=ids,
+        gate=Gate(clock=clock, bulkheads=Bulkheads(settings.campaign_slots, settings.campaign_queue)),
+        limits=GateLimits(total_s=settings.interactive_s),
+        close_files=stores.close,
+        is_ready=stores.is_ready,
+    )
+    return server
+
+
+def _lifespan(
+    settings: Settings, clock: Clock, stores: _OpenStores, make_ports: Callable[[GuardedStore], Ports]
+) -> Callable[[MCPServer[Ports]], Any]:
+    """The lifespan of one connection over stdio, or of the whole process over HTTP.
+
+    The SDK enters it before it answers anything, so the files open beside it and the gate waits for them.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[Ports]) -> AsyncIterator[Ports]:
+        store = GuardedStore(SqliteStore(settings.data, clock), clock=clock, classify=faults.classify)
+        stores.stores.append(store)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.open)
+            try:
+                yield make_ports(store)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await stores.close_one(store)
+                tasks.cancel_scope.cancel()
+
+    return lifespan
+
+
+def _is_port(store: GuardedStore) -> Store:
+    """Let the type checker say that the guarded store keeps the port's promise."""
+    return store

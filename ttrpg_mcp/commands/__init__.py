@@ -1,0 +1,1 @@
+"""Commands of the ttrpg-mcp program, one file a verb."""

@@ -1,0 +1,28 @@
+"""ttrpg-mcp serve: the server itself."""
+
+import argparse
+
+import anyio
+
+from ttrpg_mcp.settings import Settings
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(_: argparse.ArgumentParser) -> None:
+    """None beside the settings."""
+
+
+def run(settings: Settings) -> int:
+    """Serve until the client goes or somebody stops us; ends the process itself. Raises SettingsRefused."""
+    from ttrpg_mcp.logs import set_up_logging  # noqa: PLC0415 - the other commands need none of this
+
+    set_up_logging(settings.log_level)
+
+    from ttrpg_mcp.app import build  # noqa: PLC0415
+    from ttrpg_mcp.edge import serve_http, serve_stdio  # noqa: PLC0415
+    from ttrpg_mcp.recovery.clock import SystemClock  # noqa: PLC0415
+
+    clock = SystemClock()
+    server = build(settings, clock=clock)
+    anyio.run(serve_http if settings.http else serve_stdio, server, settings, clock)

@@ -1,0 +1,1 @@
+"""Use cases: one story per function, speaking to ports only."""

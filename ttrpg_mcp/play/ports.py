@@ -1,0 +1,463 @@
+"""What the stories of play/ need from outside, as Protocols, and the values that cross those ports.
+
+Everything here is frozen. Times are UTC milliseconds and are shown, never used for order; order is `seq`, the number
+of a campaign's newest change or roll.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+from ttrpg_mcp.recovery.clock import Clock
+from ttrpg_mcp.rules.dice import Chance
+
+__all__ = [
+    "GM",
+    "SERVER",
+    "SYSTEM",
+    "Answer",
+    "Call",
+    "CallEntry",
+    "Campaign",
+    "CampaignEntry",
+    "CampaignRecords",
+    "ChangeEntry",
+    "ChangeRecords",
+    "CompartmentHealth",
+    "Entropy",
+    "Health",
+    "Ids",
+    "Json",
+    "Ports",
+    "PreferenceRecords",
+    "Principal",
+    "Receipt",
+    "RegistryRecords",
+    "RollDraft",
+    "RollEntry",
+    "RollRecords",
+    "RollStream",
+    "ServerUnit",
+    "Store",
+    "StoreHealth",
+    "StoredAnswer",
+    "Unit",
+]
+
+T = TypeVar("T")
+Json = Mapping[str, Any]
+
+SERVER = ""  # the campaign id of calls that act on no campaign
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls: the game master, a player by name, a spectator, or this server itself."""
+
+    role: Literal["gm", "player", "spectator", "system"]
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.role}:{self.name}" if self.name else self.role
+
+
+GM = Principal("gm")
+SYSTEM = Principal("system")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a tool says: one to five lines to read aloud, and the same as facts (`summary` first)."""
+
+    text: str
+    facts: Json
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer kept under its request key, with the hash of the request that earned it."""
+
+    tool: str
+    request_hash: bytes
+    answer: Answer
+
+
+def _no_renderer(value: object) -> Answer:
+    """Stand in for a renderer where a call makes no answer of its own."""
+    return Answer("", {"summary": "", "value": str(value)})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One tool call, made by the gate: who, where, when, and under which key.
+
+    Attributes:
+        campaign_id: SERVER for calls that act on no campaign.
+        at_ms: UTC milliseconds when the gate admitted it.
+        request_key: None when the caller gave none.
+        request_hash: sha256 of tool, campaign id and validated arguments without the key.
+        render: Pure; from the story's value to the answer, so that the answer is stored in the same transaction.
+    """
+
+    tool: str
+    principal: Principal
+    campaign_id: str
+    call_id: str
+    at_ms: int
+    request_key: str | None = None
+    request_hash: bytes = b""
+    render: Callable[[Any], Answer] = _no_renderer
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a writing call leaves behind: the campaign's name and the `seq` of its newest change."""
+
+    campaign: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """The one row of a campaign file.
+
+    Attributes:
+        head_seq: Number of the newest change or roll; 0 in a new file.
+        head_roll: Number of the newest roll; 0 in a new file.
+        version: `seq` of the change that wrote this row.
+    """
+
+    id: str
+    name: str
+    system: str
+    status: Literal["open", "paused", "archived"]
+    status_reason: str
+    settings: Json
+    head_seq: int
+    head_roll: int
+    created_at_ms: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignEntry:
+    """A campaign as the server's registry lists it.
+
+    Attributes:
+        head_seq: As last reported, for the list; the campaign's own file has the last word.
+        system: Of a campaign that is still being made, so that a start can finish it; as above.
+    """
+
+    campaign_id: str
+    name: str
+    status: Literal["creating", "open", "paused", "archived"]
+    created_at_ms: int
+    request_key: str | None = None
+    head_seq: int = 0
+    last_opened_at_ms: int | None = None
+    system: str = "generic"
+
+
+@dataclass(frozen=True, slots=True)
+class RollStream:
+    """The audited chance of one roll: its number, its place in the log and the epoch it draws from.
+
+    Attributes:
+        commit: The epoch's commitment, 32 bytes.
+    """
+
+    number: int
+    seq: int
+    epoch: int
+    commit: bytes
+    chance: Chance
+
+
+@dataclass(frozen=True, slots=True)
+class RollDraft:
+    """A finished roll on its way into the log.
+
+    Attributes:
+        faces: (sides, face) of every die in draw order; sides is a number or "F".
+        total: As text, since it may be a fraction.
+        result: The roll as data, enough to show it again.
+    """
+
+    expression: str
+    canonical: str
+    faces: Sequence[tuple[int | str, int]]
+    total: str
+    result: Json
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RollEntry:
+    """A row of the roll log."""
+
+    number: int
+    seq: int
+    epoch: int
+    at_ms: int
+    principal: str
+    expression: str
+    canonical: str
+    total: str
+    result: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEntry:
+    """A row of the change log: the whole entity before and after; None is "did not exist"."""
+
+    seq: int
+    call_id: str
+    at_ms: int
+    entity: str
+    entity_id: str
+    before: Json | None
+    after: Json | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallEntry:
+    """A writing call as the log keeps it: who used which tool, and its one-line summary."""
+
+    call_id: str
+    seq_first: int
+    seq_last: int
+    at_ms: int
+    principal: str
+    tool: str
+    summary: str
+
+
+class CampaignRecords(Protocol):
+    """The campaign's own row."""
+
+    def get(self) -> Campaign:
+        """The row as it is now."""
+        ...
+
+    def begin(self, entry: CampaignEntry, system: str) -> Campaign:
+        """Write the first row of a new file and log the change; the row that is there already is returned as it is."""
+        ...
+
+
+class RollRecords(Protocol):
+    """The roll log, append only."""
+
+    def next_stream(self, seed: bytes, *, visibility: str = "players") -> RollStream:
+        """Take the next roll number and `seq`; open an epoch with `seed` (32 bytes) when none is open."""
+        ...
+
+    def save(self, stream: RollStream, draft: RollDraft) -> RollEntry:
+        """Append the roll to the log and to its hash chain."""
+        ...
+
+    def page(self, *, before: int | None, since: int, limit: int) -> Sequence[RollEntry]:
+        """Newest first; numbers below `before` (None: from the newest), `seq` above `since`, at most `limit`."""
+        ...
+
+
+class ChangeRecords(Protocol):
+    """The change log, append only."""
+
+    def page(self, *, before: int | None, since: int, limit: int) -> Sequence[ChangeEntry]:
+        """Newest first; `seq` below `before` (None: from the newest) and above `since`, at most `limit`."""
+        ...
+
+    def calls(self, call_ids: Sequence[str]) -> Mapping[str, CallEntry]:
+        """The calls behind those changes, by call id."""
+        ...
+
+
+class Unit(Protocol):
+    """What a story sees of one transaction on a campaign; everything in it is synchronous.
+
+    A story may run again from its start, so it has no effect outside the unit, and reads neither clock nor chance.
+    """
+
+    @property
+    def call(self) -> Call:
+        """The call that this transaction serves."""
+        ...
+
+    @property
+    def campaign(self) -> CampaignRecords:
+        """The campaign's own row."""
+        ...
+
+    @property
+    def rolls(self) -> RollRecords:
+        """The roll log."""
+        ...
+
+    @property
+    def changes(self) -> ChangeRecords:
+        """The change log."""
+        ...
+
+    def receipt(self) -> Receipt:
+        """The campaign's name and its newest `seq`, this transaction's own included."""
+        ...
+
+
+class RegistryRecords(Protocol):
+    """The server's list of campaigns."""
+
+    def all(self) -> Sequence[CampaignEntry]:
+        """Every campaign, by name."""
+        ...
+
+    def find(self, name_or_id: str) -> CampaignEntry | None:
+        """The campaign of that id or of that name; case, accents' encoding and doubled blanks do not matter."""
+        ...
+
+    def begin(self, entry: CampaignEntry) -> CampaignEntry:
+        """Add a campaign whose file is still to be made; a repeat gets the entry of the first time.
+
+        A repeat is the same id, or the same name under the same request key while it is still being made. Raises
+        NameTaken.
+        """
+        ...
+
+    def opened(self, campaign_id: str, *, at_ms: int, head_seq: int) -> None:
+        """Note that the campaign's file is there and was opened."""
+        ...
+
+
+class PreferenceRecords(Protocol):
+    """Which campaign a principal used last."""
+
+    def of(self, principal: Principal) -> str | None:
+        """The campaign id, or None."""
+        ...
+
+    def put(self, principal: Principal, campaign_id: str, at_ms: int) -> None:
+        """Remember it."""
+        ...
+
+
+class ServerUnit(Protocol):
+    """What a story sees of one transaction on the server's own file."""
+
+    @property
+    def registry(self) -> RegistryRecords:
+        """The list of campaigns."""
+        ...
+
+    @property
+    def preferences(self) -> PreferenceRecords:
+        """Which campaign a principal used last."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CompartmentHealth:
+    """One open file as the server sees it from memory, without touching the disk."""
+
+    campaign_id: str
+    queued: int
+    head_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """The storage as the server sees it from memory.
+
+    Attributes:
+        sqlite_version: As the library reports itself.
+        warnings: Sentences for the game master; empty when all is well.
+    """
+
+    is_ready: bool
+    sqlite_version: str
+    open_campaigns: tuple[CompartmentHealth, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+
+class Store(Protocol):
+    """The storage. A write is committed on disk before it returns.
+
+    All methods raise StoreError and its kind; writes also AlreadyAnswered, RequestKeyReused and CampaignPaused.
+    """
+
+    async def write(self, call: Call, story: Callable[[Unit], T]) -> T:
+        """Run the story in one transaction on the call's campaign; log it and keep its answer in the same one."""
+        ...
+
+    async def read(self, call: Call, story: Callable[[Unit], T]) -> T:
+        """Run the story on one consistent picture of the call's campaign."""
+        ...
+
+    async def write_server(self, call: Call, story: Callable[[ServerUnit], T]) -> T:
+        """Run the story in one transaction on the server's own file; keep its answer in the same one."""
+        ...
+
+    async def read_server(self, call: Call, story: Callable[[ServerUnit], T]) -> T:
+        """Run the story on one consistent picture of the server's own file."""
+        ...
+
+    async def create_campaign(self, call: Call, entry: CampaignEntry, story: Callable[[Unit], T]) -> T:
+        """Make the campaign's file where there is none yet, then run the story as its first write.
+
+        The only way a campaign file comes into being; safe to repeat after a crash at any point. Keeps no answer in the
+        campaign's file: the call that notes the campaign as opened in the server's file does that.
+        """
+        ...
+
+    async def ready(self) -> None:
+        """Return when the storage is open. Raises StoreError when it could not be opened."""
+        ...
+
+    async def stored_answer(self, call: Call) -> StoredAnswer | None:
+        """The answer kept under the call's request key, or None. Raises RequestKeyReused."""
+        ...
+
+    def health(self) -> StoreHealth:
+        """From memory only."""
+        ...
+
+
+class Entropy(Protocol):
+    """Where seeds come from."""
+
+    def seed(self) -> bytes:
+        """32 unpredictable bytes."""
+        ...
+
+
+class Ids(Protocol):
+    """Where identifiers come from."""
+
+    def call_id(self) -> str:
+        """A new identifier for one call; sorts by time."""
+        ...
+
+    def letters(self, count: int) -> str:
+        """`count` random letters of a-z."""
+        ...
+
+    def incident(self) -> str:
+        """A short number under which an unforeseen failure is logged, such as E-7K2F."""
+        ...
+
+
+class Health(Protocol):
+    """What the running server knows of itself, from memory only."""
+
+    def report(self) -> Json:
+        """JSON-ready facts: version, uptime, readiness, storage, breakers, queues."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that a story may touch; built by app.py."""
+
+    store: Store
+    clock: Clock
+    entropy: Entropy
+    ids: Ids
+    health: Health
