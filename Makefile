@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check bench conformance coverage format clean
+.PHONY: help demo test lint check bench conformance coverage format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,13 +28,14 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
-check: $(STAMP)
+lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m ttrpg_mcp.schemas --check
-	$(BIN)/python -m pytest
+
+check: lint test
 
 coverage: $(STAMP)
 	$(BIN)/coverage erase
