@@ -1,14 +1,16 @@
 """The composition root: the only place that builds real things."""
 
+import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from string import ascii_lowercase
 from typing import Any
 
 import anyio
+import anyio.abc
 from mcp.server import MCPServer
 
 from ttrpg_mcp import __version__, faults
@@ -25,6 +27,8 @@ from ttrpg_mcp.tools import all_tools
 from ttrpg_mcp.tools._spec import ToolSpec
 
 __all__ = ["SystemEntropy", "SystemIds", "build", "shown_tools"]
+
+_log = logging.getLogger(__name__)
 
 _INCIDENT_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that are read as another
 
@@ -79,6 +83,23 @@ class _OpenStores:
 
 
 @dataclass(frozen=True, slots=True)
+class _TaskBackground:
+    """Background work in the lifespan's own task group."""
+
+    tasks: anyio.abc.TaskGroup
+
+    def start(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin it and return at once."""
+        self.tasks.start_soon(self._run, work)
+
+    async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - named border: nobody waits for background work
+            _log.exception("background work failed")
+
+
+@dataclass(frozen=True, slots=True)
 class _ServerHealth:
     """What the running server knows of itself."""
 
@@ -122,9 +143,10 @@ def build(
     stores = _OpenStores()
     started_at = clock.monotonic()
 
-    def make_ports(store: GuardedStore) -> Ports:
+    def make_ports(store: GuardedStore, tasks: anyio.abc.TaskGroup) -> Ports:
         health = _ServerHealth(server.admission, store, clock, started_at)
-        return Ports(store=store, clock=clock, entropy=entropy, ids=ids, health=health)
+        background = _TaskBackground(tasks)
+        return Ports(store=store, clock=clock, entropy=entropy, ids=ids, health=health, background=background)
 
     server = TtrpgServer(
         shown_tools(settings),
@@ -140,7 +162,10 @@ def build(
 
 
 def _lifespan(
-    settings: Settings, clock: Clock, stores: _OpenStores, make_ports: Callable[[GuardedStore], Ports]
+    settings: Settings,
+    clock: Clock,
+    stores: _OpenStores,
+    make_ports: Callable[[GuardedStore, anyio.abc.TaskGroup], Ports],
 ) -> Callable[[MCPServer[Ports]], Any]:
     """The lifespan of one connection over stdio, or of the whole process over HTTP.
 
@@ -151,14 +176,15 @@ def _lifespan(
     async def lifespan(_: MCPServer[Ports]) -> AsyncIterator[Ports]:
         store = GuardedStore(SqliteStore(settings.data, clock), clock=clock, classify=faults.classify)
         stores.stores.append(store)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(store.open)
+        async with anyio.create_task_group() as opening:
+            opening.start_soon(store.open)
             try:
-                yield make_ports(store)
+                async with anyio.create_task_group() as background:
+                    yield make_ports(store, background)
             finally:
                 with anyio.CancelScope(shield=True):
                     await stores.close_one(store)
-                tasks.cancel_scope.cancel()
+                opening.cancel_scope.cancel()
 
     return lifespan
 

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -35,7 +36,7 @@ __all__ = ["serve_http", "serve_stdio"]
 STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 )
-_STOP_LIMIT_S = 5.0  # the whole stop; whatever still hangs then is left behind
+_STOP_LIMIT_S = 4.5  # the whole stop, which is promised in 5; whatever still hangs then is left behind
 _CANCEL_LIMIT_S = 2.0
 _WIRE_PAUSE_S = 0.05  # for answers that are on their way through the SDK's writer
 _ORPHAN_CHECK_S = 5.0
@@ -111,6 +112,7 @@ class _Stopper:
         self._clock = clock
         self._before_exit = before_exit
         self._is_stopping = False
+        self._limit: threading.Timer | None = None
 
     async def watch_signals(self) -> None:
         """The first signal stops in order; the second one ends the process at once."""
@@ -131,6 +133,7 @@ class _Stopper:
 
     async def let_calls_finish(self) -> None:
         """After the end of input: answer what was asked. Requests just read are not inside yet, hence the pause."""
+        self._begin_limit()
         with self._clock.limit(self._drain_s):
             await self._clock.sleep(_WIRE_PAUSE_S)
             while self._server.admission.running:
@@ -142,14 +145,24 @@ class _Stopper:
         if self._is_stopping:
             await anyio.sleep_forever()
         self._is_stopping = True
+        self._begin_limit()
         _log.info("stopping", extra={"reason": reason})
-        with self._clock.limit(_STOP_LIMIT_S, shield=True):
+        with anyio.CancelScope(shield=True):
             await self._server.admission.close(drain_s=self._drain_s, cancel_s=_CANCEL_LIMIT_S)
             await self._clock.sleep(_WIRE_PAUSE_S)
             if self._before_exit is not None:
                 await self._before_exit()
             await self._server.close_files()
         _exit(0)
+
+    def _begin_limit(self) -> None:
+        """From now on the process ends in time, whatever hangs."""
+        # A thread, because a started commit and the closing of files shield themselves from cancellation, and because
+        # a log that nobody reads stops the event loop itself.
+        if self._limit is None:
+            self._limit = threading.Timer(_STOP_LIMIT_S, os._exit, (0,))
+            self._limit.daemon = True
+            self._limit.start()
 
 
 class _UntilIdle:
@@ -205,6 +218,9 @@ def _bind(settings: Settings) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
+        # Now, not when uvicorn gets to it: who reads our address in the log may connect at once, and of two servers
+        # that are started together only this call tells the second one that the port is taken.
+        listening.listen()
     except OSError as error:
         raise SettingsRefused(f"port {settings.port} on {settings.host} cannot be used: {error.strerror}.") from error
     listening.set_inheritable(False)

@@ -159,8 +159,8 @@ SENTENCES: Mapping[str, Sentence] = MappingProxyType(
         "OUTCOME_UNKNOWN": Sentence(
             kept="Everything answered so far is safe.",
             advice=(
-                "Repeat the call with the same request_key: it is then done once, whatever happened. Without a key look "
-                "with history_show first."
+                "Repeat the call with the same request_key: it is then done once, whatever happened. Without a key "
+                "look with history_show first."
             ),
             retry_after_s=1.0,
             state_changed=None,

@@ -166,6 +166,8 @@ class TtrpgServer(MCPServer[Ports]):
             return await self._gate.run(_operation(spec, call), lambda: self._run(spec, arguments, context))
         finally:
             current_call.reset(token)
+            if self._chooser.has_moved(call):
+                ports.background.start(lambda: self._chooser.save(ports, call))
 
     async def _run(
         self, spec: ToolSpec, arguments: dict[str, Any], context: Context[Ports, Any]

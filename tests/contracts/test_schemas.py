@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -53,7 +54,7 @@ def test_every_argument_is_described_in_at_most_twelve_words_and_bounded() -> No
 
 
 async def test_answers_fit_their_published_schema_and_are_short(tmp_path: Path) -> None:
-    calls = {
+    calls: dict[str, dict[str, Any]] = {
         "dice_roll": {"expression": "4d6kh3+2", "dc": 10},
         "campaign_manage": {"action": "list"},
         "status_show": {},

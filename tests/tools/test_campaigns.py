@@ -1,6 +1,8 @@
 """campaign_manage, and which campaign a call means."""
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,8 @@ async def test_several_campaigns_and_none_in_use_is_a_question(tmp_path: Path) -
     async with client_of(tmp_path) as client:
         for name in ("One", "Two"):
             await client.call_tool("campaign_manage", {"action": "create", "name": name})
+    with closing(sqlite3.connect(tmp_path / "server.db")) as database, database:
+        database.execute("DELETE FROM preference")
     async with client_of(tmp_path) as client:
         error = error_of(await client.call_tool("dice_roll", {"expression": "1d6"}))
 
@@ -120,3 +124,14 @@ async def test_no_name_becomes_a_path_or_a_statement(tmp_path: Path, name: str) 
     assert name == created["campaign"]
     assert [created["id"]] == os.listdir(tmp_path / "data" / "campaigns")
     assert ["data"] == os.listdir(tmp_path)
+
+
+async def test_the_campaign_used_last_comes_back_in_a_new_process(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        for name in ("One", "Two"):
+            await client.call_tool("campaign_manage", {"action": "create", "name": name})
+        await client.call_tool("campaign_manage", {"action": "open", "name": "One"})
+    async with client_of(tmp_path) as client:
+        rolled = facts_of(await client.call_tool("dice_roll", {"expression": "1d6"}))
+
+    assert "One" == rolled["campaign"]

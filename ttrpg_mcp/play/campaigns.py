@@ -4,12 +4,12 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 
-from ttrpg_mcp.play.errors import NotFound
 from ttrpg_mcp.play.ports import (
     SERVER,
     Call,
     Campaign,
     CampaignEntry,
+    Ids,
     Ports,
     Receipt,
     RollEntry,
@@ -22,6 +22,7 @@ __all__ = [
     "CampaignList",
     "CampaignMade",
     "CampaignOpened",
+    "campaign_id",
     "create_campaign",
     "list_campaigns",
     "open_campaign",
@@ -63,7 +64,7 @@ async def create_campaign(ports: Ports, call: Call, name: str) -> CampaignMade:
     Three commits: the registry's intent, the file with its first change, the registry's word that it is open. A crash
     between them leaves an intent, which the next start or a repeat under the same request key finishes.
     """
-    entry = CampaignEntry(_campaign_id(ports, name), name, "creating", call.at_ms, call.request_key)
+    entry = CampaignEntry(campaign_id(ports.ids, name), name, "creating", call.at_ms, call.request_key)
     quiet = replace(call, campaign_id=SERVER, request_key=None)  # only the last commit answers the request
     entry = await ports.store.write_server(quiet, lambda unit: unit.registry.begin(entry))
 
@@ -94,15 +95,8 @@ async def open_campaign(ports: Ports, call: Call, entry: CampaignEntry) -> Campa
     return await ports.store.read(replace(call, campaign_id=entry.campaign_id), look)
 
 
-def require(entry: CampaignEntry | None, name: str) -> CampaignEntry:
-    """The entry. Raises NotFound where there is none."""
-    if entry is None:
-        raise NotFound("campaign", name)
-    return entry
-
-
-def _campaign_id(ports: Ports, name: str) -> str:
+def campaign_id(ids: Ids, name: str) -> str:
     """Readable and unique: the name's plain letters and six random ones; it names the campaign's folder for ever."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_SLUG_LETTERS].strip("-")
-    return f"{slug or 'campaign'}-{ports.ids.letters(_ID_LETTERS)}"
+    return f"{slug or 'campaign'}-{ids.letters(_ID_LETTERS)}"

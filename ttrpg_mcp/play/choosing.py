@@ -55,6 +55,7 @@ class CampaignChooser:
 
     def __init__(self) -> None:
         self._last: dict[Principal, Chosen] = {}
+        self._moved: dict[Principal, Chosen] = {}  # since the preference row was written
         self._named: OrderedDict[str, Chosen] = OrderedDict()
         self._keyed: OrderedDict[tuple[Principal, str], Chosen] = OrderedDict()
 
@@ -75,10 +76,28 @@ class CampaignChooser:
 
     def note(self, call: Call, chosen: Chosen) -> Chosen:
         """Make it the default of this principal, and of a repeat under the same key."""
-        self._last[call.principal] = Chosen(chosen.campaign_id, chosen.name)
+        known = Chosen(chosen.campaign_id, chosen.name)
+        if self._last.get(call.principal) != known:
+            self._moved[call.principal] = known
+        self._last[call.principal] = known
         if call.request_key is not None:
-            _remember(self._keyed, (call.principal, call.request_key), self._last[call.principal])
+            _remember(self._keyed, (call.principal, call.request_key), known)
         return chosen
+
+    def has_moved(self, call: Call) -> bool:
+        """Whether the preference row of this principal is behind."""
+        return call.principal in self._moved
+
+    async def save(self, ports: Ports, call: Call) -> None:
+        """Write the preference row; for after the answer."""
+        moved = self._moved.pop(call.principal, None)
+        if moved is None:
+            return
+
+        def put(unit: ServerUnit) -> None:
+            unit.preferences.put(call.principal, moved.campaign_id, call.at_ms)
+
+        await ports.store.write_server(_without_key(call), put)
 
     def name_for(self, call: Call) -> str:
         """The name of the campaign that a repeat of this call must name; empty when none is known."""

@@ -4,7 +4,7 @@ Everything here is frozen. Times are UTC milliseconds and are shown, never used 
 of a campaign's newest change or roll.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -16,6 +16,7 @@ __all__ = [
     "SERVER",
     "SYSTEM",
     "Answer",
+    "Background",
     "Call",
     "CallEntry",
     "Campaign",
@@ -452,6 +453,14 @@ class Health(Protocol):
         ...
 
 
+class Background(Protocol):
+    """Work that follows an answer, outside its path."""
+
+    def start(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin it and return at once; its failure is logged and changes nothing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything that a story may touch; built by app.py."""
@@ -461,3 +470,4 @@ class Ports:
     entropy: Entropy
     ids: Ids
     health: Health
+    background: Background

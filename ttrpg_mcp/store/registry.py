@@ -47,8 +47,8 @@ class RegistryTable:
     def begin(self, entry: CampaignEntry) -> CampaignEntry:
         """Add a campaign whose file is still to be made; a repeat gets the entry of the first time.
 
-        A repeat is the same id, or the same name under the same request key while it is still being made. Raises
-        NameTaken with a free name.
+        A repeat is the same id, or the same name under the same request key; a start may have finished it meanwhile.
+        Raises NameTaken with a free name.
         """
         if not is_campaign_id(entry.campaign_id):
             raise ValueError(f"not a campaign id: {entry.campaign_id!r}")
@@ -113,7 +113,7 @@ class PreferenceTable:
 
 
 def _is_repeat(known: CampaignEntry, entry: CampaignEntry) -> bool:
-    return known.status == "creating" and known.request_key is not None and known.request_key == entry.request_key
+    return known.request_key is not None and known.request_key == entry.request_key
 
 
 def _entry(row: Row) -> CampaignEntry:

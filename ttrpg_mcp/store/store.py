@@ -69,8 +69,8 @@ class SqliteStore:
         """
         async with self._changing:
             _logger.info("SQLite %s, data in %s", sqlite3.sqlite_version, self._folder.path)
-            await self._host.start()
             try:
+                await self._host.start()
                 await self._open_server()
                 await self._finish_campaigns()
                 self._is_ready = True
