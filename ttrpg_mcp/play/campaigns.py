@@ -64,12 +64,14 @@ async def create_campaign(ports: Ports, call: Call, name: str) -> CampaignMade:
     Three commits: the registry's intent, the file with its first change, the registry's word that it is open. A crash
     between them leaves an intent, which the next start or a repeat under the same request key finishes.
     """
-    entry = CampaignEntry(campaign_id(ports.ids, name), name, "creating", call.at_ms, call.request_key)
+    entry = CampaignEntry(
+        campaign_id(ports.ids, name), name, "creating", call.at_ms, call.request_key, system=DEFAULT_SYSTEM
+    )
     quiet = replace(call, campaign_id=SERVER, request_key=None)  # only the last commit answers the request
     entry = await ports.store.write_server(quiet, lambda unit: unit.registry.begin(entry))
 
     def begin(unit: Unit) -> CampaignMade:
-        return CampaignMade(unit.campaign.begin(entry, DEFAULT_SYSTEM), unit.receipt())
+        return CampaignMade(unit.campaign.begin(entry, entry.system), unit.receipt())
 
     made = await ports.store.create_campaign(replace(quiet, campaign_id=entry.campaign_id), entry, begin)
 

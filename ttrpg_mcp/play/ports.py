@@ -318,8 +318,8 @@ class RegistryRecords(Protocol):
     def begin(self, entry: CampaignEntry) -> CampaignEntry:
         """Add a campaign whose file is still to be made; a repeat gets the entry of the first time.
 
-        A repeat is the same id, or the same name under the same request key while it is still being made. Raises
-        NameTaken.
+        A repeat is the same id, or the same name under the same request key; a start may have finished it meanwhile.
+        Raises NameTaken.
         """
         ...
 

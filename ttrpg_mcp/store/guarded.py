@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-from ttrpg_mcp.play.errors import AlreadyAnswered, StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreUnavailable
+from ttrpg_mcp.play.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreUnavailable
 from ttrpg_mcp.play.ports import SERVER, Call, CampaignEntry, Json, ServerUnit, StoredAnswer, StoreHealth, Unit
 from ttrpg_mcp.recovery.circuit_breaker import (
     CircuitBreaker,
@@ -22,8 +22,9 @@ from ttrpg_mcp.recovery.circuit_breaker import (
 )
 from ttrpg_mcp.recovery.clock import Clock
 from ttrpg_mcp.recovery.context import OperationContext
+from ttrpg_mcp.recovery.errors import DeadlineExceeded
 from ttrpg_mcp.recovery.events import Events
-from ttrpg_mcp.recovery.fault import Classify, ErrorClass
+from ttrpg_mcp.recovery.fault import Classify
 from ttrpg_mcp.recovery.op_classes import NUMBERS, OpClass
 from ttrpg_mcp.recovery.pipeline import Pipeline
 from ttrpg_mcp.recovery.retry_policy import Retrier
@@ -142,7 +143,7 @@ def _way(name: str, op_class: OpClass, clock: Clock, classify: Classify, events:
     breakers = CircuitBreakers(
         numbers.breaker or CircuitBreakerConfig(),
         clock=clock,
-        outcome_of=lambda error: _outcome(error, classify),
+        outcome_of=_outcome,
         events=events,
     )
     pipeline = Pipeline(
@@ -155,11 +156,12 @@ def _way(name: str, op_class: OpClass, clock: Clock, classify: Classify, events:
     return _Way(name, op_class, pipeline, breakers)
 
 
-def _outcome(error: Exception, classify: Classify) -> Outcome:
-    """What an error says about the file: contention, the caller's mistakes and damage are not a passing illness."""
-    if isinstance(error, AlreadyAnswered | StoreBusy | StoreCorrupt) or classify(error) is ErrorClass.CALLER:
+def _outcome(error: Exception) -> Outcome:
+    """What an error says about the file: contention, damage and mistakes of any kind are no passing illness."""
+    if isinstance(error, StoreBusy | StoreCorrupt):
         return Outcome.IGNORE
-    return Outcome.FAILURE
+    is_illness = isinstance(error, StoreError) or (isinstance(error, DeadlineExceeded) and error.scope == "attempt")
+    return Outcome.FAILURE if is_illness else Outcome.IGNORE
 
 
 def _speaks(breaker: CircuitBreaker) -> bool:

@@ -2,8 +2,8 @@
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -148,10 +148,8 @@ class SqliteStore:
             raise StoreUnavailable(SERVER_COMPARTMENT, "the store is not open")
         return self._server_file
 
-    @asynccontextmanager
-    async def _campaign(self, campaign_id: str) -> AsyncIterator[Database]:
-        async with self._campaigns.use(campaign_id, lambda: self._open_campaign(campaign_id)) as database:
-            yield database
+    def _campaign(self, campaign_id: str) -> AbstractAsyncContextManager[Database]:
+        return self._campaigns.use(campaign_id, lambda: self._open_campaign(campaign_id))
 
     async def _open_server(self) -> None:
         await to_thread.run_sync(self._folder.make)
