@@ -50,7 +50,7 @@ def make_server(data: Path, clock: Clock | None = None, **settings: Any) -> Ttrp
 @asynccontextmanager
 async def client_of(data: Path, era: str = "2026-07-28", **settings: Any) -> AsyncIterator[Client]:
     """A client in this process."""
-    async with Client(make_server(data, **settings), mode=era) as client:  # type: ignore[arg-type]
+    async with Client(make_server(data, **settings), mode=era) as client:
         yield client
 
 

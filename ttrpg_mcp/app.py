@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
@@ -134,9 +135,18 @@ def shown_tools(settings: Settings) -> Sequence[ToolSpec]:
 
 
 def build(
-    settings: Settings, *, clock: Clock | None = None, entropy: Entropy | None = None, ids: Ids | None = None
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+    ids: Ids | None = None,
+    specs: Sequence[ToolSpec] | None = None,
+    make_store: Callable[[Path, Clock], SqliteStore] = SqliteStore,
 ) -> TtrpgServer:
-    """The server with everything it needs; nothing is opened before its lifespan begins."""
+    """The server with everything it needs; nothing is opened before its lifespan begins.
+
+    Tests give their own clock, chance, names, tools or storage; without them the real ones are built.
+    """
     clock = clock or SystemClock()
     ids = ids or SystemIds(clock)
     entropy = entropy or SystemEntropy()
@@ -149,8 +159,8 @@ def build(
         return Ports(store=store, clock=clock, entropy=entropy, ids=ids, health=health, background=background)
 
     server = TtrpgServer(
-        shown_tools(settings),
-        lifespan=_lifespan(settings, clock, stores, make_ports),
+        shown_tools(settings) if specs is None else specs,
+        lifespan=_lifespan(lambda: make_store(settings.data, clock), clock, stores, make_ports),
         clock=clock,
         ids=ids,
         gate=Gate(clock=clock, bulkheads=Bulkheads(settings.campaign_slots, settings.campaign_queue)),
@@ -162,7 +172,7 @@ def build(
 
 
 def _lifespan(
-    settings: Settings,
+    make_store: Callable[[], SqliteStore],
     clock: Clock,
     stores: _OpenStores,
     make_ports: Callable[[GuardedStore, anyio.abc.TaskGroup], Ports],
@@ -174,7 +184,7 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Ports]) -> AsyncIterator[Ports]:
-        store = GuardedStore(SqliteStore(settings.data, clock), clock=clock, classify=faults.classify)
+        store = GuardedStore(make_store(), clock=clock, classify=faults.classify)
         stores.stores.append(store)
         async with anyio.create_task_group() as opening:
             opening.start_soon(store.open)

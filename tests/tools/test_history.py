@@ -87,6 +87,17 @@ async def test_health_comes_from_memory_and_names_the_process(tmp_path: Path) ->
     assert [2] == [entry["seq"] for entry in health["open_campaigns"]]
 
 
+async def test_a_folder_that_cannot_be_made_is_told_in_our_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    async with client_of(tmp_path / "file" / "data") as client:
+        refused = error_of(await client.call_tool("dice_roll", {"expression": "1d6"}))
+        health = facts_of(await client.call_tool("status_show", {"detail": "health"}))
+
+    assert "DATABASE_UNAVAILABLE" == refused["code"]
+    assert str(tmp_path) not in str(refused)
+    assert health["ready"] is False
+
+
 async def test_an_unreadable_folder_still_answers_health(tmp_path: Path) -> None:
     """R42: health needs no database."""
     (tmp_path / "server.db").write_bytes(b"this is not a database, but somebody's letter" * 50)

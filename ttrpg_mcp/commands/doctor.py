@@ -14,6 +14,7 @@ import anyio
 
 from ttrpg_mcp import __version__
 from ttrpg_mcp.commands.install import CLIENTS, client_file
+from ttrpg_mcp.logs import set_up_logging
 from ttrpg_mcp.settings import Settings, process_environment
 
 __all__ = ["Finding", "add_arguments", "run"]
@@ -41,6 +42,7 @@ def add_arguments(_: argparse.ArgumentParser) -> None:
 
 def run(settings: Settings) -> int:
     """Print one line a check; 1 when one of them failed."""
+    set_up_logging("error")  # the findings say it in a sentence
     checks: tuple[Callable[[Settings], Finding], ...] = (_python, _folder, _start, _clients, _logs)
     findings = [check(settings) for check in checks]
     for finding in findings:

@@ -71,13 +71,13 @@ class GuardedStore:
         self._reads = _way("read", OpClass.DB_READ, clock, classify, events or Events(clock))
         self._writes = _way("write", OpClass.DB_WRITE, clock, classify, events or Events(clock))
         self._opened = anyio.Event()
-        self._failure: StoreError | None = None
+        self._failure: Exception | None = None
 
     async def open(self) -> None:
         """Open the storage; a failure is kept for whoever asks, since nobody waits for this call."""
         try:
             await self._store.open()
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - named border: whatever it is, ready() tells it to every call
             self._failure = error
         self._opened.set()
 
@@ -86,7 +86,7 @@ class GuardedStore:
         await self._store.close()
 
     async def ready(self) -> None:
-        """Return when the storage is open. Raises StoreError when it could not be opened."""
+        """Return when the storage is open. Raises what kept it from opening, as a rule a StoreError."""
         await self._opened.wait()
         if self._failure is not None:
             raise self._failure

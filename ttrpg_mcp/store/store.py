@@ -27,7 +27,7 @@ from ttrpg_mcp.store.answers import AnswerTable
 from ttrpg_mcp.store.campaigns import require_campaign
 from ttrpg_mcp.store.connection import Connection
 from ttrpg_mcp.store.database import Database, DatabaseFile
-from ttrpg_mcp.store.errors import SERVER_COMPARTMENT
+from ttrpg_mcp.store.errors import SERVER_COMPARTMENT, as_store_error
 from ttrpg_mcp.store.folders import DataFolder, is_campaign_id, make_folder
 from ttrpg_mcp.store.host import TaskHost
 from ttrpg_mcp.store.migrations import CAMPAIGN_SCHEMA, SERVER_SCHEMA
@@ -152,7 +152,10 @@ class SqliteStore:
         return self._campaigns.use(campaign_id, lambda: self._open_campaign(campaign_id))
 
     async def _open_server(self) -> None:
-        await to_thread.run_sync(self._folder.make)
+        try:
+            await to_thread.run_sync(self._folder.make)
+        except OSError as error:
+            raise as_store_error(SERVER_COMPARTMENT, error) or error from error
         # Campaigns without the file that lists them: it was lost, and a new one would hide them.
         is_new = not self._folder.has_campaigns()
         file = DatabaseFile(SERVER_COMPARTMENT, self._folder.server_file, SERVER_SCHEMA, is_new=is_new)

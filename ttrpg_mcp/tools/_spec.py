@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mcp.types import CallToolResult, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 
 from ttrpg_mcp.recovery.op_classes import OpClass
 
@@ -26,7 +26,7 @@ class ToolSpec:
         near_names: Likely wrong argument names, each with the right one.
     """
 
-    handler: Callable[..., Awaitable[CallToolResult]]
+    handler: Callable[..., Awaitable[CallToolResult | InputRequiredResult]]
     title: str
     description: str
     family: str
