@@ -13,21 +13,20 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 import anyio.abc
 from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
-from mcp.shared.message import SessionMessage
 
+from ttrpg_mcp.logs import flush_logs
 from ttrpg_mcp.recovery.clock import Clock
 from ttrpg_mcp.server import TtrpgServer
 from ttrpg_mcp.settings import Settings, SettingsRefused
+from ttrpg_mcp.streams import Asked, Incoming, Outgoing
 
 if TYPE_CHECKING:
-    from mcp.shared._stream_protocols import ReadStream
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -38,7 +37,9 @@ STOP_SIGNALS = tuple(
 )
 _STOP_LIMIT_S = 4.5  # the whole stop, which is promised in 5; whatever still hangs then is left behind
 _CANCEL_LIMIT_S = 2.0
-_WIRE_PAUSE_S = 0.05  # for answers that are on their way through the SDK's writer
+_WIRE_LIMIT_S = 0.5  # for answers that are ready and wait for the SDK's writer, after the calls themselves ended
+_WIRE_PAUSE_S = 0.05  # for the one that the writer has in its hands
+_LOG_LIMIT_S = 0.2
 _ORPHAN_CHECK_S = 5.0
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ async def serve_stdio(server: TtrpgServer, settings: Settings, clock: Clock) -> 
         tasks.start_soon(stopper.watch_parent)
         try:
             async with stdio_server() as (incoming, outgoing):
-                await server.run_on(_UntilIdle(incoming, stopper.let_calls_finish), outgoing)
+                asked = stopper.asked
+                await server.run_on(Incoming(incoming, asked, stopper.finish_calls), Outgoing(outgoing, asked))
         except Exception as error:  # noqa: BLE001 - named border: a client that vanished breaks the pipe under any task
             _log.warning("the connection broke", exc_info=error)
         await stopper.stop("end of input")
@@ -80,6 +82,8 @@ async def serve_http(server: TtrpgServer, settings: Settings, clock: Clock) -> N
     listener = Listener(config)
 
     async def finish_requests() -> None:
+        # Streams of events never end by themselves; that uvicorn cuts them now is no error, and its tracebacks say one.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         listener.should_exit = True
         await stopped.wait()
 
@@ -98,7 +102,11 @@ async def serve_http(server: TtrpgServer, settings: Settings, clock: Clock) -> N
 
 
 class _Stopper:
-    """Stops the process once, whoever asks first."""
+    """Stops the process once, whoever asks first.
+
+    Attributes:
+        asked: What a client on stdio waits for; always empty over HTTP, where uvicorn ends its own connections.
+    """
 
     def __init__(
         self,
@@ -107,6 +115,7 @@ class _Stopper:
         clock: Clock,
         before_exit: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self.asked = Asked()
         self._server = server
         self._drain_s = settings.drain_s
         self._clock = clock
@@ -131,14 +140,12 @@ class _Stopper:
             await self._clock.sleep(_ORPHAN_CHECK_S)
         await self.stop("the parent is gone")
 
-    async def let_calls_finish(self) -> None:
-        """After the end of input: answer what was asked. Requests just read are not inside yet, hence the pause."""
+    async def finish_calls(self) -> None:
+        """After the end of input: answer what was asked, or say that it was cut off."""
         self._begin_limit()
         with self._clock.limit(self._drain_s):
-            await self._clock.sleep(_WIRE_PAUSE_S)
-            while self._server.admission.running:
-                await self._server.admission.wait_until_empty(self._drain_s)
-                await self._clock.sleep(_WIRE_PAUSE_S)
+            await self.asked.all_answered()
+        await self._empty(drain_s=0)
 
     async def stop(self, reason: str) -> None:
         """Drain, close, flush, exit with 0; takes at most five seconds."""
@@ -148,73 +155,41 @@ class _Stopper:
         self._begin_limit()
         _log.info("stopping", extra={"reason": reason})
         with anyio.CancelScope(shield=True):
-            await self._server.admission.close(drain_s=self._drain_s, cancel_s=_CANCEL_LIMIT_S)
-            await self._clock.sleep(_WIRE_PAUSE_S)
+            await self._empty(self._drain_s)
             if self._before_exit is not None:
                 await self._before_exit()
             await self._server.close_files()
         _exit(0)
 
+    async def _empty(self, drain_s: float) -> None:
+        """Take no new calls, end those that run, and let every answer out."""
+        await self._server.admission.close(drain_s=drain_s, cancel_s=_CANCEL_LIMIT_S)
+        with self._clock.limit(_WIRE_LIMIT_S):
+            await self.asked.all_answered()
+        await self._clock.sleep(_WIRE_PAUSE_S)
+
     def _begin_limit(self) -> None:
         """From now on the process ends in time, whatever hangs."""
-        # A thread, because a started commit and the closing of files shield themselves from cancellation, and because
-        # a log that nobody reads stops the event loop itself.
+        # A thread, because a started commit and the closing of files shield themselves from cancellation.
         if self._limit is None:
             self._limit = threading.Timer(_STOP_LIMIT_S, os._exit, (0,))
             self._limit.daemon = True
             self._limit.start()
 
 
-class _UntilIdle:
-    """A stream of messages whose end is told only after the running calls have ended."""
-
-    def __init__(self, inner: "ReadStream[SessionMessage | Exception]", at_end: Callable[[], Awaitable[None]]) -> None:
-        self._inner = inner
-        self._at_end = at_end
-
-    async def receive(self) -> SessionMessage | Exception:
-        """The next message. Raises anyio.EndOfStream."""
-        try:
-            return await self._inner.receive()
-        except anyio.EndOfStream:
-            await self._at_end()
-            raise
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._inner.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SessionMessage | Exception:
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> bool | None:
-        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
-
-
 def _exit(code: int) -> NoReturn:
     """End the process without waiting for threads that block in a read."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
+    flush_logs(_LOG_LIMIT_S)
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
     os._exit(code)
 
 
 def _bind(settings: Settings) -> socket.socket:
     """The listening socket. Raises SettingsRefused."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, since asyncio sets TCP_NODELAY only then; without it event streams wait 40 ms for an ACK.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
