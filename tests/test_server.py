@@ -240,6 +240,22 @@ async def test_families_can_be_left_out(tmp_path: Path) -> None:
     assert ["campaign_manage", "status_show", "history_show"] == [tool.name for tool in tools]
 
 
+async def test_a_repeat_gets_its_answer_while_its_campaign_is_flooded(tmp_path: Path) -> None:
+    arguments = {"expression": "3d6", "request_key": "k"}
+    async with client_of(tmp_path, campaign_slots=1, campaign_queue=0) as client:
+        first = facts_of(await client.call_tool("dice_roll", arguments))
+        again: list[dict[str, Any]] = []
+
+        async def repeat() -> None:
+            again.append(facts_of(await client.call_tool("dice_roll", arguments)))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(repeat)
+
+    assert [(first["total"], True)] * 10 == [(facts["total"], facts["replayed"]) for facts in again]
+
+
 async def test_a_flood_on_one_campaign_is_refused_at_its_end_while_another_answers(tmp_path: Path) -> None:
     """R05: 8 slots and 256 places; the 265th call is refused at once."""
     codes: list[str] = []

@@ -1,8 +1,9 @@
 """The one gate: every tool call passes it, and nothing else does.
 
-Outer to inner: known tool and fitting arguments, admission, total deadline, storage ready, campaign, replay by
-request key, the campaign's bulkhead, the tool. Every failure leaves as a tool result with `isError` and the envelope;
-cancellation and the protocol errors that were meant pass untouched.
+Outer to inner: known tool and fitting arguments, admission, total deadline, storage ready, campaign, the campaign's
+bulkhead, the tool. A repeat is known by its request key in the write's own transaction, or in spite of its refusal.
+Every failure leaves as a tool result with `isError` and the envelope; cancellation and the protocol errors that were
+meant pass untouched.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from pydantic_core import to_jsonable_python
 from ttrpg_mcp import __version__, faults
 from ttrpg_mcp.play.choosing import CampaignChooser, Chosen
 from ttrpg_mcp.play.errors import AlreadyAnswered
-from ttrpg_mcp.play.ports import GM, SERVER, Call, Ids, Ports
+from ttrpg_mcp.play.ports import GM, SERVER, Call, Ids, Ports, StoredAnswer
 from ttrpg_mcp.recovery.admission import Admission
 from ttrpg_mcp.recovery.clock import Clock
 from ttrpg_mcp.recovery.context import OperationContext
@@ -129,7 +130,7 @@ class TtrpgServer(MCPServer[Ports]):
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - named border: whatever went wrong, the caller gets the envelope
-            return self._answer_or_refuse(error, call)
+            return self._refuse(faults.root_cause(error), name, call)
 
     async def run_on(self, incoming: Any, outgoing: Any) -> None:
         """Serve one client over a pair of message streams until the incoming one ends."""
@@ -154,8 +155,9 @@ class TtrpgServer(MCPServer[Ports]):
         call = replace(call, campaign_id=chosen.campaign_id if chosen else SERVER)
         if call.request_key is not None:
             call = replace(call, request_hash=_fingerprint(call, values))
-            if stored := await ports.store.stored_answer(call):
-                return to_result(stored.answer, is_replayed=True)
+        # Making a campaign takes several transactions; its key must be looked up before the first one.
+        if spec.scope == "server" and (stored := await ports.store.stored_answer(call)):
+            return to_result(stored.answer, is_replayed=True)
         notices = (
             (f"Started the campaign {quoted(chosen.name)}, because there was none.",)
             if chosen and chosen.is_new
@@ -164,6 +166,10 @@ class TtrpgServer(MCPServer[Ports]):
         token = current_call.set(GateCall(call, self._noter(call), notices))
         try:
             return await self._gate.run(_operation(spec, call), lambda: self._run(spec, arguments, context))
+        except Exception as error:
+            if stored := await self._stored_in_spite_of(error, ports, call):
+                return to_result(stored.answer, is_replayed=True)
+            raise
         finally:
             current_call.reset(token)
             if self._chooser.has_moved(call):
@@ -181,6 +187,18 @@ class TtrpgServer(MCPServer[Ports]):
                 "an answer was over the cap and was cut", extra={"tool": spec.name, "incident": self._ids.incident()}
             )
         return shorter
+
+    async def _stored_in_spite_of(self, error: Exception, ports: Ports, call: Call) -> StoredAnswer | None:
+        """The answer of an earlier, equal call: the write found it, or did not get so far as to look for it."""
+        cause = faults.root_cause(error)
+        if isinstance(cause, AlreadyAnswered):
+            return cause.answer
+        if call.request_key is None or faults.classify(cause) is ErrorClass.CALLER:
+            return None
+        try:
+            return await ports.store.stored_answer(call)
+        except Exception:  # noqa: BLE001 - named border: the first failure is the one to tell
+            return None
 
     async def _ready(self, ports: Ports) -> None:
         """Wait for the storage. Raises StartingUp."""
@@ -214,12 +232,6 @@ class TtrpgServer(MCPServer[Ports]):
             self._chooser.note(call, Chosen(campaign_id, name))
 
         return note
-
-    def _answer_or_refuse(self, error: Exception, call: Call) -> CallToolResult:
-        cause = faults.root_cause(error)
-        if isinstance(cause, AlreadyAnswered):
-            return to_result(cause.answer.answer, is_replayed=True)
-        return self._refuse(cause, call.tool, call)
 
     def _refuse(self, error: BaseException, tool: str, call: Call | None = None) -> CallToolResult:
         """The envelope of a failure; the details go to the log alone."""

@@ -6,7 +6,6 @@ one sentence; the command line turns it into exit code 78.
 
 import os
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -166,6 +165,8 @@ def _from_file(path: object) -> dict[str, object]:
     """The settings of the TOML file. Raises SettingsRefused for what it cannot read or does not know."""
     if path is None:
         return {}
+    import tomllib  # noqa: PLC0415 - only whoever has a file waits for its reader
+
     file = _convert("config", path)
     try:
         values = tomllib.loads(Path(str(file)).read_text(encoding="utf-8"))

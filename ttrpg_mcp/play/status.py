@@ -15,21 +15,18 @@ class Brief:
 
     Attributes:
         new_rolls: The newest rolls after `since`, newest first, at most five.
-        campaigns: How many campaigns there are.
     """
 
     campaign: Campaign
     new_rolls: tuple[RollEntry, ...]
-    campaigns: int
     receipt: Receipt
 
 
 async def brief_campaign(ports: Ports, call: Call, since: int) -> Brief:
     """The campaign of the call, with what is new after the change number `since`."""
-    count = await ports.store.read_server(call, lambda unit: len(unit.registry.all()))
 
     def look(unit: Unit) -> Brief:
         newest = unit.rolls.page(before=None, since=since, limit=_NEWEST)
-        return Brief(unit.campaign.get(), tuple(newest), count, unit.receipt())
+        return Brief(unit.campaign.get(), tuple(newest), unit.receipt())
 
     return await ports.store.read(call, look)

@@ -87,7 +87,8 @@ class GuardedStore:
 
     async def ready(self) -> None:
         """Return when the storage is open. Raises what kept it from opening, as a rule a StoreError."""
-        await self._opened.wait()
+        if not self._opened.is_set():  # waiting for what has happened would still cost a turn of the loop
+            await self._opened.wait()
         if self._failure is not None:
             raise self._failure
 

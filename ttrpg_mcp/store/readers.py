@@ -27,7 +27,7 @@ class Readers:
         self._is_closed = False
         self._databases = tuple(databases)
         self._idle = deque(databases)
-        self._free = anyio.Semaphore(len(databases))
+        self._free = anyio.Semaphore(len(databases), fast_acquire=True)
         self._clock = clock
 
     async def read(self, work: Callable[[Connection], T]) -> T:

@@ -75,7 +75,6 @@ def brief_answer(brief: Brief | None) -> Answer:
         "system": campaign.system,
         "status": campaign.status,
         "rolls": campaign.head_roll,
-        "campaigns": brief.campaigns,
         "new_rolls": [shown_roll(entry) for entry in brief.new_rolls],
         "campaign": brief.receipt.campaign,
         "seq": brief.receipt.seq,
