@@ -89,6 +89,7 @@ ERROR_RECOVERY_STRATEGIES: Mapping[str, RecoveryStrategy] = MappingProxyType(
         for row in (
             _row("BUSY", _TRANSIENT, _LOW, _SYSTEM, strategy="backoff_with_jitter", max_retries=4),
             _row("CAMPAIGN_PAUSED", _CALLER, _MEDIUM, _DATA, strategy="pause_and_intervene"),
+            _row("CONFLICT", _CALLER, _MEDIUM, _DATA),
             _row("DATABASE_UNAVAILABLE", _PERSISTENT, _CRITICAL, _SYSTEM, strategy="circuit_breaker"),
             _row("INTERNAL", _PERSISTENT, _HIGH, _SYSTEM),
             _row("MCP_TIMEOUT", _TRANSIENT, _MEDIUM, _SYSTEM),
@@ -125,6 +126,7 @@ CLASS_CODES: Mapping[type[BaseException], str] = MappingProxyType(
         play.StoreInterrupted: "MCP_TIMEOUT",
         play.TooLarge: "LIMIT_REACHED",
         play.StoreUnavailable: "DATABASE_UNAVAILABLE",
+        play.VersionConflict: "CONFLICT",
         tools.ArgumentsTooLarge: "LIMIT_REACHED",
         tools.BadArguments: "VALIDATION",
         tools.StartingUp: "STARTING_UP",
@@ -140,6 +142,7 @@ SENTENCES: Mapping[str, Sentence] = MappingProxyType(
     {
         "BUSY": Sentence(advice=_REPEAT, retry_after_s=1.0),
         "CAMPAIGN_PAUSED": Sentence(advice="Only the game master can open it again."),
+        "CONFLICT": Sentence(advice="Look again and decide; the state shown is the newest."),
         "DATABASE_UNAVAILABLE": Sentence(
             kept=_SAFE,
             advice=f"Check the disk and the folder's permissions. {_REPEAT}",

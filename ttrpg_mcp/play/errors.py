@@ -22,7 +22,7 @@ AlreadyAnswered stands apart: it is no failure but the stored answer of an earli
 
 from collections.abc import Sequence
 
-from ttrpg_mcp.play.ports import StoredAnswer
+from ttrpg_mcp.play.ports import Json, StoredAnswer
 
 __all__ = [
     "AlreadyAnswered",
@@ -42,6 +42,7 @@ __all__ = [
     "StoreInterrupted",
     "StoreUnavailable",
     "TooLarge",
+    "VersionConflict",
 ]
 
 
@@ -117,6 +118,21 @@ class TooLarge(PlayError, ValueError):
         self.kind = kind
         self.size = size  # bytes
         self.limit = limit
+
+
+class VersionConflict(PlayError):
+    """Somebody else changed it since the caller looked; nothing was saved."""
+
+    def __init__(self, entity: str, entity_id: str, *, expected: int, version: int, image: Json | None) -> None:
+        now = f"it has version {version} now" if image is not None else "it is not there any more"
+        now = now if expected else f"it is there already, with version {version}"
+        kind = entity.replace("_", " ")
+        super().__init__(f'The {kind} "{entity_id}" was changed meanwhile: not version {expected}, {now}.')
+        self.entity = entity
+        self.entity_id = entity_id
+        self.expected = expected  # 0: it was not to be there
+        self.version = version  # 0: it is not there
+        self.image = image  # the newest; None when it is not there
 
 
 class StoreError(PlayError):

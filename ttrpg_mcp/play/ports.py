@@ -4,9 +4,9 @@ Everything here is frozen. Times are UTC milliseconds and are shown, never used 
 of a campaign's newest change or roll.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from ttrpg_mcp.recovery.clock import Clock
 from ttrpg_mcp.rules.dice import Chance
@@ -25,6 +25,8 @@ __all__ = [
     "ChangeEntry",
     "ChangeRecords",
     "CompartmentHealth",
+    "EntityRecord",
+    "EntityRecords",
     "Entropy",
     "Health",
     "Ids",
@@ -43,6 +45,8 @@ __all__ = [
     "StoreHealth",
     "StoredAnswer",
     "Unit",
+    "entity_id",
+    "entity_key",
 ]
 
 T = TypeVar("T")
@@ -233,6 +237,43 @@ class CallEntry:
     summary: str
 
 
+class EntityRecord(NamedTuple):
+    """One entity of the log as it is now.
+
+    Attributes:
+        version: `seq` of the change that wrote it.
+    """
+
+    entity_id: str
+    image: Json
+    version: int
+
+
+def entity_id(*parts: str | int) -> str:
+    """The id under which the log knows the entity with that key.
+
+    >>> entity_id("crypt", "player:Anna", 12)
+    'crypt/player:Anna/12'
+    """
+    if len(parts) == 1:
+        return str(parts[0])
+    return "/".join(str(part).replace("%", "%25").replace("/", "%2F") for part in parts)
+
+
+def entity_key(text: str, count: int) -> tuple[str, ...]:
+    """The `count` parts of an entity's id, as text. Raises ValueError for another number of parts.
+
+    >>> entity_key("crypt/player:Anna/12", 3)
+    ('crypt', 'player:Anna', '12')
+    """
+    if count == 1:
+        return (text,)
+    parts = tuple(part.replace("%2F", "/").replace("%25", "%") for part in text.split("/"))
+    if len(parts) != count:
+        raise ValueError(f"not {count} parts: {text!r}")
+    return parts
+
+
 class CampaignRecords(Protocol):
     """The campaign's own row."""
 
@@ -273,6 +314,47 @@ class ChangeRecords(Protocol):
         ...
 
 
+class EntityRecords(Protocol):
+    """Everything that the change log knows, as whole images: the campaign's settings, members, characters, notes, ...
+
+    An image is plain JSON and has every field of its kind; `entity_id()` makes the id from the parts of the key.
+    """
+
+    def kinds(self) -> Sequence[str]:
+        """The names of all kinds of entity, always in the same order."""
+        ...
+
+    def get(self, entity: str, entity_id: str) -> Json | None:
+        """The image, or None."""
+        ...
+
+    def find(self, entity: str, entity_id: str) -> EntityRecord | None:
+        """The image with its version, or None."""
+        ...
+
+    def all(self, entity: str, *within: str | int) -> Iterator[EntityRecord]:
+        """Every entity of the kind by its key; `within` are the first parts of the key, such as the encounter's id."""
+        ...
+
+    def put(
+        self, entity: str, entity_id: str, image: Json, *, visibility: str, expect_version: int | None = None
+    ) -> int:
+        """Make the entity, or change it as a whole, and log that; its version is returned.
+
+        An image equal to the current one writes nothing. `visibility` names the audience that may know of the change:
+        gm, players or player:NAME. An expected version of 0 says that there is none yet. Raises VersionConflict,
+        NameTaken, TooLarge, and ValueError for what is no image of that entity.
+        """
+        ...
+
+    def delete(self, entity: str, entity_id: str, *, visibility: str, expect_version: int | None = None) -> int | None:
+        """Delete the entity and log that; the change's `seq`, or None when there was nothing.
+
+        Raises VersionConflict, and ValueError for the campaign itself.
+        """
+        ...
+
+
 class Unit(Protocol):
     """What a story sees of one transaction on a campaign; everything in it is synchronous.
 
@@ -297,6 +379,11 @@ class Unit(Protocol):
     @property
     def changes(self) -> ChangeRecords:
         """The change log."""
+        ...
+
+    @property
+    def entities(self) -> EntityRecords:
+        """Everything that the change log knows."""
         ...
 
     def receipt(self) -> Receipt:

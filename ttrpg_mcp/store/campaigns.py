@@ -6,11 +6,10 @@ from dataclasses import replace
 from ttrpg_mcp import __version__
 from ttrpg_mcp.play.errors import CampaignPaused, StoreCorrupt
 from ttrpg_mcp.play.ports import Campaign, CampaignEntry
-from ttrpg_mcp.store.canonical import canonical_json
 from ttrpg_mcp.store.changes import ChangeTable
-from ttrpg_mcp.store.connection import Connection, Row
+from ttrpg_mcp.store.connection import Connection, Row, Value
 from ttrpg_mcp.store.counters import Counters
-from ttrpg_mcp.store.names import name_key
+from ttrpg_mcp.store.entity_codecs import codec_of
 
 __all__ = ["CampaignTable", "find_campaign", "require_campaign"]
 
@@ -23,23 +22,18 @@ UPDATE campaign SET head_seq = :head_seq, head_roll = :head_roll, clean = 0 WHER
 class CampaignTable:
     """The campaign's own row. The CampaignRecords of a unit."""
 
-    __slots__ = ("_campaign_id", "_changes", "_connection", "_counters", "_found")
+    __slots__ = ("_campaign_id", "_changes", "_connection", "_counters")
 
-    def __init__(
-        self, connection: Connection, campaign_id: str, found: Campaign | None, counters: Counters, changes: ChangeTable
-    ) -> None:
-        """`found` is the row as the transaction met it, None in a new file."""
+    def __init__(self, connection: Connection, campaign_id: str, counters: Counters, changes: ChangeTable) -> None:
         self._connection = connection
         self._campaign_id = campaign_id
-        self._found = found
         self._counters = counters
         self._changes = changes
 
     def get(self) -> Campaign:
         """The row, its counters with what this transaction took. Raises StoreCorrupt where there is none."""
-        if self._found is None:
-            raise StoreCorrupt(self._campaign_id, "the file has no campaign")
-        return replace(self._found, head_seq=self._counters.head_seq, head_roll=self._counters.head_roll)
+        found = require_campaign(self._connection, self._campaign_id)
+        return replace(found, head_seq=self._counters.head_seq, head_roll=self._counters.head_roll)
 
     def require_open(self) -> None:
         """Raise CampaignPaused when the campaign takes no writes."""
@@ -49,33 +43,33 @@ class CampaignTable:
 
     def begin(self, entry: CampaignEntry, system: str) -> Campaign:
         """Write the first row of a new file and log it; the row that is there already is returned as it is."""
-        if self._found is None:
+        if find_campaign(self._connection, self._campaign_id) is None:
             self._insert(entry, system)
-            self._found = find_campaign(self._connection, self._campaign_id)
         return self.get()
 
     def _insert(self, entry: CampaignEntry, system: str) -> None:
-        image = {"id": self._campaign_id, "name": entry.name, "system": system, "status": "open", "settings": {}}
-        seq = self._changes.append("campaign", self._campaign_id, before=None, after=image)
-        self._connection.insert(
-            "campaign",
+        codec = codec_of("campaign")
+        image = codec.normal(
             {
-                "campaign_id": self._campaign_id,
+                "id": self._campaign_id,
                 "name": entry.name,
-                "name_key": name_key(entry.name),
                 "system": system,
                 "status": "open",
-                "settings": canonical_json({}),
-                "head_seq": seq,
-                "head_roll": 0,
-                "commit_epoch": 0,
-                "lineage": self._campaign_id,  # unique by its random letters; a restore that lost rows begins another
-                "clean": 0,
-                "app_version": __version__,
+                "settings": {},
                 "created_at_ms": entry.created_at_ms,
-                "version": seq,
-            },
+            }
         )
+        seq = self._changes.append("campaign", self._campaign_id, before=None, after=image)
+        outside_the_image: dict[str, Value] = {
+            "head_seq": seq,
+            "head_roll": 0,
+            "commit_epoch": 0,
+            "lineage": self._campaign_id,  # unique by its random letters; a restore that lost rows begins another
+            "clean": 0,
+            "app_version": __version__,
+            "version": seq,
+        }
+        self._connection.insert("campaign", codec.row(image) | outside_the_image)
 
     def save_heads(self) -> None:
         """Write the counters back."""

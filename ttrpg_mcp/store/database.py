@@ -42,12 +42,14 @@ class DatabaseFile:
     Attributes:
         compartment: The campaign id, or "server".
         is_new: The file may be made, and what an earlier attempt at that left may be completed.
+        before_migration: Called once, under the file's lock, before the tables of an older release are changed.
     """
 
     compartment: str
     path: Path
     schema: Schema
     is_new: bool = False
+    before_migration: Callable[[Connection], None] | None = None
 
 
 class Database:
@@ -156,5 +158,5 @@ def _prepare(file: DatabaseFile) -> None:
 
 def _set_up(connection: Connection, file: DatabaseFile) -> None:
     # The tables come before the log is switched on, so that the main file alone tells what it is.
-    file.schema.migrate(connection, file.compartment)
+    file.schema.migrate(connection, file.compartment, file.before_migration)
     switch_to_wal(connection)

@@ -1,5 +1,6 @@
 """The tables of a file, step by step: each step and the record that it ran commit together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -53,10 +54,19 @@ class Schema:
             raise SchemaTooNew(compartment, f"user_version {version}, known up to {self.latest}")
         return version
 
-    def migrate(self, connection: Connection, compartment: str) -> None:
-        """Bring the file up to date; the caller holds its lock. Raises SchemaTooNew."""
+    def migrate(
+        self, connection: Connection, compartment: str, before: Callable[[Connection], None] | None = None
+    ) -> None:
+        """Bring the file up to date; the caller holds its lock. Raises SchemaTooNew, and what `before` raises.
+
+        `before` is called once, outside any transaction, when a file that has tables already is about to be changed:
+        the place for a backup. Where it fails the file stays as it is.
+        """
         version = self.require_known(connection, compartment)
-        for migration in self.migrations()[version:]:
+        pending = self.migrations()[version:]
+        if before is not None and version > 0 and pending:
+            before(connection)
+        for migration in pending:
             migration.apply(connection)
 
 

@@ -34,6 +34,15 @@ _READER = ("PRAGMA busy_timeout=500", _DISTRUST)
 # FULL, not NORMAL: under WAL, NORMAL loses the newest commits when the power fails, and a saved roll must stay saved.
 # OFF is for unit tests alone, which pull no plug.
 _SYNCHRONOUS = {"FULL": ("PRAGMA synchronous=FULL", 2), "OFF": ("PRAGMA synchronous=OFF", 0)}
+# What of our tables depends on trust, in small.
+_SCRATCH = """
+CREATE TABLE scratch (number INTEGER PRIMARY KEY, value TEXT CHECK (json_valid(value)));
+CREATE VIRTUAL TABLE scratch_fts USING fts5 (value, content = 'scratch', content_rowid = 'number');
+CREATE TRIGGER scratch_found AFTER INSERT ON scratch BEGIN
+    INSERT INTO scratch_fts (rowid, value) VALUES (new.number, new.value);
+END;
+INSERT INTO scratch VALUES (1, '{}');
+"""
 
 
 class PragmaRefused(sqlite3.OperationalError):
@@ -57,7 +66,7 @@ def apply_writer_pragmas(connection: _Pragmatic, synchronous: Synchronous) -> No
     """Set up the one connection that writes, all but the journal mode. Raises PragmaRefused."""
     for pragma in (*_EVERY_CONNECTION, *_WRITER):
         connection.one(pragma)
-    if _may_check_json_in_distrust():
+    if _works_in_distrust():
         connection.one(_DISTRUST)
     pragma, expected = _SYNCHRONOUS[synchronous]
     connection.one(pragma)
@@ -80,12 +89,15 @@ def switch_to_wal(connection: _Pragmatic) -> None:
 
 
 @cache
-def _may_check_json_in_distrust() -> bool:
-    """Whether CHECK (json_valid(...)) works with trusted_schema=OFF; SQLite 3.40 refuses it as unsafe."""
+def _works_in_distrust() -> bool:
+    """Whether our tables work with trusted_schema=OFF.
+
+    SQLite 3.40 refuses CHECK (json_valid(...)) as unsafe, and so it does a trigger that writes to a search index.
+    """
     with closing(sqlite3.connect(":memory:")) as scratch:
         scratch.execute(_DISTRUST)
         try:
-            scratch.execute("CREATE TABLE scratch (value TEXT CHECK (json_valid(value)))")
+            scratch.executescript(_SCRATCH)
         except sqlite3.OperationalError:
             return False
     return True

@@ -9,6 +9,7 @@ from ttrpg_mcp.store.campaigns import CampaignTable, find_campaign
 from ttrpg_mcp.store.changes import CallLog, ChangeTable
 from ttrpg_mcp.store.connection import Connection
 from ttrpg_mcp.store.counters import Counters
+from ttrpg_mcp.store.entities import EntityTable
 from ttrpg_mcp.store.registry import PreferenceTable, RegistryTable
 from ttrpg_mcp.store.rolls import RollTable
 
@@ -27,7 +28,8 @@ class CampaignUnit:
         self.call = call
         self.counters = Counters(found.head_seq if found else 0, found.head_roll if found else 0)
         self.changes = ChangeTable(connection, campaign_id, call, self.counters)
-        self.campaign = CampaignTable(connection, campaign_id, found, self.counters, self.changes)
+        self.campaign = CampaignTable(connection, campaign_id, self.counters, self.changes)
+        self.entities = EntityTable(connection, campaign_id, self.changes)
         self.rolls = RollTable(connection, campaign_id, call, self.counters)
         self.answers = AnswerTable(connection, campaign_id)
 

@@ -1,4 +1,5 @@
 -- The campaign, its log of changes and calls, its answers under request keys, and its dice.
+-- Tables that every write appends to are WITHOUT ROWID: one b-tree each, so a write touches a third fewer pages.
 
 PRAGMA application_id = 1414812231; -- 0x54545247, "TTRG"
 
@@ -33,7 +34,7 @@ CREATE TABLE changes (
     visibility TEXT NOT NULL CHECK (visibility IN ('gm', 'players') OR visibility GLOB 'player:?*'),
     PRIMARY KEY (campaign_id, seq),
     CHECK (before IS NOT NULL OR after IS NOT NULL)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX changes_by_entity ON changes (campaign_id, entity, entity_id, seq);
 CREATE INDEX changes_by_call ON changes (campaign_id, call_id);
@@ -52,10 +53,10 @@ CREATE TABLE call_log (
     undoable INTEGER NOT NULL CHECK (undoable IN (0, 1)),
     audience_seq TEXT NOT NULL CHECK (json_valid(audience_seq)),
     PRIMARY KEY (campaign_id, call_id, seq_first)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX call_log_by_seq ON call_log (campaign_id, seq_last);
-CREATE INDEX call_log_by_target ON call_log (campaign_id, target_call);
+CREATE INDEX call_log_by_target ON call_log (campaign_id, target_call) WHERE target_call IS NOT NULL;
 
 CREATE TABLE answer (
     campaign_id TEXT NOT NULL,
@@ -68,14 +69,14 @@ CREATE TABLE answer (
     body TEXT NOT NULL CHECK (json_valid(body)),
     at_ms INTEGER NOT NULL,
     PRIMARY KEY (campaign_id, principal, key)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE audience (
     campaign_id TEXT NOT NULL,
     audience TEXT NOT NULL CHECK (audience = 'players' OR audience GLOB 'player:?*'),
     seq INTEGER NOT NULL CHECK (seq > 0),
     PRIMARY KEY (campaign_id, audience)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE roll (
     campaign_id TEXT NOT NULL,
@@ -96,7 +97,7 @@ CREATE TABLE roll (
     prev_hash BLOB NOT NULL CHECK (length(prev_hash) = 32),
     row_hash BLOB NOT NULL CHECK (length(row_hash) = 32),
     PRIMARY KEY (campaign_id, number)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE roll_epoch (
     campaign_id TEXT NOT NULL,
