@@ -26,7 +26,7 @@ async def first_roll(client: Client) -> None:
     facts = facts_of(answer)
     assert facts["total"] == facts["dice"][0]["value"] + 5
     assert facts["check"]["met"] == (facts["total"] >= 12)
-    assert "My campaign" == facts["campaign"]
+    assert facts["campaign"] == "My campaign"
     print(text_of(answer))
 
 
@@ -52,7 +52,7 @@ async def mistake(client: Client) -> None:
 async def look_back(client: Client) -> None:
     answer = await client.call_tool("history_show", {"kind": "rolls"})
 
-    assert ["Brom strikes", "Mira looks around"] == [row["label"] for row in facts_of(answer)["rolls"]]
+    assert [row["label"] for row in facts_of(answer)["rolls"]] == ["Brom strikes", "Mira looks around"]
     print(text_of(answer))
 
 
