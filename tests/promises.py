@@ -62,6 +62,7 @@ REQUIREMENTS = frozenset(
         "R03",
         "R04",
         "R05",
+        "R07",
         "R09",
         "R15",
         "R16",

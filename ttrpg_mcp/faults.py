@@ -93,6 +93,8 @@ ERROR_RECOVERY_STRATEGIES: Mapping[str, RecoveryStrategy] = MappingProxyType(
             _row("DATABASE_UNAVAILABLE", _PERSISTENT, _CRITICAL, _SYSTEM, strategy="circuit_breaker"),
             _row("INTERNAL", _PERSISTENT, _HIGH, _SYSTEM),
             _row("MCP_TIMEOUT", _TRANSIENT, _MEDIUM, _SYSTEM),
+            _row("NOT_ALLOWED", _CALLER, _LOW, _RULES),
+            _row("NOT_SAVED", _TRANSIENT, _HIGH, _DATA, strategy="backoff_with_jitter", max_retries=4),
             _row("OUTCOME_UNKNOWN", _PERSISTENT, _HIGH, _DATA, strategy="same_key"),
             _row("OVERLOADED", _TRANSIENT, _MEDIUM, _SYSTEM),
             _row("RESOURCE_EXHAUSTED", _PERSISTENT, _HIGH, _SYSTEM, strategy="circuit_breaker"),
@@ -117,8 +119,15 @@ CLASS_CODES: Mapping[type[BaseException], str] = MappingProxyType(
         play.NameAmbiguous: "NAME_AMBIGUOUS",
         play.NameTaken: "NAME_TAKEN",
         play.NotFound: "NOT_FOUND",
+        play.NothingToRewind: "NOT_FOUND",
+        play.NotNow: "NOT_ALLOWED",
+        play.NotSaved: "NOT_SAVED",
+        play.OutOfMemory: "RESOURCE_EXHAUSTED",
         play.OutcomeUnknown: "OUTCOME_UNKNOWN",
+        play.ReadOnly: "DATABASE_UNAVAILABLE",
+        play.ReadOnlyFull: "RESOURCE_EXHAUSTED",
         play.RequestKeyReused: "REQUEST_KEY_REUSED",
+        play.RewindBlocked: "CONFLICT",
         play.SchemaTooNew: "SCHEMA_TOO_NEW",
         play.StoreBusy: "BUSY",
         play.StoreCorrupt: "STATE_CORRUPTION",
@@ -159,6 +168,7 @@ SENTENCES: Mapping[str, Sentence] = MappingProxyType(
             state_changed=None,
         ),
         "MCP_TIMEOUT": Sentence(message="The call took too long and was stopped.", advice=_REPEAT, retry_after_s=1.0),
+        "NOT_SAVED": Sentence(kept=_SAFE, advice=_REPEAT, retry_after_s=1.0),
         "OUTCOME_UNKNOWN": Sentence(
             kept="Everything answered so far is safe.",
             advice=(
@@ -180,6 +190,7 @@ SENTENCES: Mapping[str, Sentence] = MappingProxyType(
         "LIMIT_REACHED": Sentence(advice="Send less in one call."),
         "NAME_AMBIGUOUS": Sentence(advice="Give the full name as campaign."),
         "NAME_TAKEN": Sentence(),
+        "NOT_ALLOWED": Sentence(),
         "NOT_FOUND": Sentence(),
         "REQUEST_KEY_REUSED": Sentence(advice="Use a new request_key for a new call."),
         "UNKNOWN_TOOL": Sentence(),
@@ -218,8 +229,8 @@ def envelope(
         code=code,
         category=row.category.value,
         severity=row.severity.value,
-        message=sentence.message or str(error),
-        kept=sentence.kept,
+        message=str(error) if isinstance(error, play.ReadOnly) else sentence.message or str(error),
+        kept=_kept(error, sentence),
         advice=_advice(error, sentence, campaign, incident),
         retryable=row.error_class is ErrorClass.TRANSIENT
         or code in {"OUTCOME_UNKNOWN", "DATABASE_UNAVAILABLE", "RESOURCE_EXHAUSTED"},
@@ -230,6 +241,12 @@ def envelope(
         request_key=request_key,
         incident=incident if code == "INTERNAL" else None,
     )
+
+
+def _kept(error: BaseException, sentence: Sentence) -> str:
+    if isinstance(error, play.ReadOnly) and error.safe_seq:
+        return f"Everything up to change {error.safe_seq} is safe; nothing was changed by this call."
+    return sentence.kept
 
 
 def _advice(error: BaseException, sentence: Sentence, campaign: str, incident: str | None) -> str:

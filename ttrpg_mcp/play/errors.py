@@ -6,15 +6,22 @@ PlayError
 ├── NotFound              nothing has that name
 ├── CampaignPaused        the campaign takes no writes until the game master says so
 ├── RequestKeyReused      the key belongs to another request
+├── NothingToRewind       there is no such call to undo or redo
+├── RewindBlocked         later changes stand in the way
+├── NotNow                a rule of the table stands against it
 ├── BadCursor             the cursor of a list is not one of ours
 ├── TooLarge              more bytes than one record may have; nothing was saved
 └── StoreError
     ├── StoreBusy         a lock was held by another for too long; nothing happened
-    ├── StoreFull         no room on the disk, or no memory
+    ├── StoreFull         no room on the disk
+    ├── OutOfMemory       no memory
     ├── StoreUnavailable  the file cannot be read or written now
     ├── StoreCorrupt      the file is damaged, missing or not ours
     ├── SchemaTooNew      the file was written by a newer release
     ├── StoreInterrupted  the statement ran into our own deadline
+    ├── ReadOnly          the file takes no writes for the moment; nothing was tried
+    │   └── ReadOnlyFull  the same, because there is no room
+    ├── NotSaved          a write began and is surely not on disk
     └── OutcomeUnknown    a write began and nobody can say yet whether it is on disk
 
 AlreadyAnswered stands apart: it is no failure but the stored answer of an earlier, equal request.
@@ -31,9 +38,16 @@ __all__ = [
     "NameAmbiguous",
     "NameTaken",
     "NotFound",
+    "NotNow",
+    "NotSaved",
+    "NothingToRewind",
+    "OutOfMemory",
     "OutcomeUnknown",
     "PlayError",
+    "ReadOnly",
+    "ReadOnlyFull",
     "RequestKeyReused",
+    "RewindBlocked",
     "SchemaTooNew",
     "StoreBusy",
     "StoreCorrupt",
@@ -102,6 +116,34 @@ class RequestKeyReused(PlayError):
         self.tool = tool
 
 
+class NothingToRewind(PlayError):
+    """There is no call to undo or redo, or the one that is named cannot be."""
+
+    def __init__(self, action: str, target: str, reason: str) -> None:
+        super().__init__(f"Nothing to {action}{f' at {target}' if target else ''}: {reason}.")
+        self.action = action
+        self.target = target
+        self.reason = reason
+
+
+class RewindBlocked(PlayError):
+    """Later changes stand in the way of an undo or redo.
+
+    Attributes:
+        standing: What stands in the way, as phrases; at most ten are said.
+    """
+
+    def __init__(self, action: str, standing: Sequence[str]) -> None:
+        more = f" and {len(standing) - 10} more" if len(standing) > 10 else ""
+        super().__init__(f"Cannot {action} that: {'; '.join(standing[:10])}{more}.")
+        self.action = action
+        self.standing = tuple(standing)
+
+
+class NotNow(PlayError):
+    """A rule of the table stands against it; the sentence names the rule."""
+
+
 class BadCursor(PlayError, ValueError):
     """The cursor of a list is not one of ours."""
 
@@ -158,9 +200,15 @@ class StoreBusy(StoreError):
 
 
 class StoreFull(StoreError):
-    """No room on the disk, or no memory."""
+    """No room on the disk."""
 
     what_happened = "There is no room left to save."
+
+
+class OutOfMemory(StoreError):
+    """No memory; that says nothing about the file."""
+
+    what_happened = "There is no memory left for this call."
 
 
 class StoreUnavailable(StoreError):
@@ -185,6 +233,34 @@ class StoreInterrupted(StoreError):
     """The statement ran into our own deadline."""
 
     what_happened = "The storage took too long."
+
+
+class ReadOnly(StoreError):
+    """The file takes no writes for the moment, because an earlier one failed; nothing was tried.
+
+    Attributes:
+        safe_seq: Number of the newest change that is known to be saved; 0 where changes have no number.
+    """
+
+    what_happened = "The campaign can be read but not changed for the moment, because its file cannot be written."
+
+    def __init__(self, compartment: str, detail: str = "", *, safe_seq: int = 0, retry_after_s: float = 1.0) -> None:
+        super().__init__(compartment, detail)
+        self.safe_seq = safe_seq
+        self.retry_after_s = retry_after_s
+
+
+class ReadOnlyFull(ReadOnly):
+    """The same, because there is no room."""
+
+    what_happened = "The campaign can be read but not changed for the moment, because the disk is full."
+
+
+class NotSaved(StoreError):
+    """A write began, its commit failed, and a later look found that it is surely not on disk."""
+
+    what_happened = "The disk refused the write, and it was not saved."
+    nothing_happened = True
 
 
 class OutcomeUnknown(StoreError):

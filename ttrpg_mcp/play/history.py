@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ttrpg_mcp.play.errors import BadCursor
-from ttrpg_mcp.play.ports import Call, CallEntry, ChangeEntry, Ports, Receipt, RollEntry, Unit
+from ttrpg_mcp.play.ports import Call, CallEntry, ChangeEntry, EpochEntry, Ports, Receipt, RollEntry, Unit
 
-__all__ = ["ChangePage", "Page", "RollPage", "show_changes", "show_rolls"]
+__all__ = ["ChangePage", "Page", "Proofs", "RollPage", "show_changes", "show_proofs", "show_rolls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,30 @@ class ChangePage:
     calls: Mapping[str, CallEntry]
     next_cursor: str
     receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """What proves the dice: every epoch, and whether the hash chain over all rolls holds.
+
+    Attributes:
+        first_broken: Number of the first roll out of its place in the chain; None when it holds.
+    """
+
+    epochs: tuple[EpochEntry, ...]
+    rolls: int
+    first_broken: int | None
+    receipt: Receipt
+
+
+async def show_proofs(ports: Ports, call: Call) -> Proofs:
+    """The epochs with their commitments and what is revealed, and the chain checked from its beginning."""
+
+    def look(unit: Unit) -> Proofs:
+        rolls = unit.campaign.get().head_roll
+        return Proofs(tuple(unit.rolls.epochs()), rolls, unit.rolls.first_broken(), unit.receipt())
+
+    return await ports.store.read(call, look)
 
 
 async def show_rolls(ports: Ports, call: Call, page: Page) -> RollPage:

@@ -28,6 +28,7 @@ __all__ = [
     "EntityRecord",
     "EntityRecords",
     "Entropy",
+    "EpochEntry",
     "Health",
     "Ids",
     "Json",
@@ -212,6 +213,25 @@ class RollEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class EpochEntry:
+    """The life of one seed.
+
+    Attributes:
+        commit: The commitment, 32 bytes, known before the first roll.
+        open_half: What the open rolls are drawn from, 32 bytes; None until it is revealed.
+        secret_hash: SHA-256 of the other half, which with the open one proves the commitment; None likewise.
+    """
+
+    epoch: int
+    commit: bytes
+    first_roll: int
+    client_seed: str
+    opened_at_ms: int
+    open_half: bytes | None = None
+    secret_hash: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeEntry:
     """A row of the change log: the whole entity before and after; None is "did not exist"."""
 
@@ -222,11 +242,18 @@ class ChangeEntry:
     entity_id: str
     before: Json | None
     after: Json | None
+    visibility: str = "players"
 
 
 @dataclass(frozen=True, slots=True)
 class CallEntry:
-    """A writing call as the log keeps it: who used which tool, and its one-line summary."""
+    """A writing call as the log keeps it: who used which tool, and its one-line summary.
+
+    Attributes:
+        kind: do, undo, redo, rollback, repair, import or system.
+        target_call: The call that an undo or redo is about.
+        undoable: Whether history can be taken back behind it.
+    """
 
     call_id: str
     seq_first: int
@@ -235,6 +262,9 @@ class CallEntry:
     principal: str
     tool: str
     summary: str
+    kind: str = "do"
+    target_call: str | None = None
+    undoable: bool = False
 
 
 class EntityRecord(NamedTuple):
@@ -301,6 +331,22 @@ class RollRecords(Protocol):
         """Newest first; numbers below `before` (None: from the newest), `seq` above `since`, at most `limit`."""
         ...
 
+    def between(self, first: int, last: int | None) -> tuple[int, RollEntry | None]:
+        """How many rolls have a `seq` from first to last (None: up to now), and the newest of them."""
+        ...
+
+    def close_epoch(self) -> None:
+        """Reveal the open epoch's open half; the next roll opens a new one. Nothing where none is open."""
+        ...
+
+    def epochs(self) -> Sequence[EpochEntry]:
+        """Every epoch, oldest first, with what is revealed of it."""
+        ...
+
+    def first_broken(self) -> int | None:
+        """The number of the first roll whose place in the hash chain is wrong, or None."""
+        ...
+
 
 class ChangeRecords(Protocol):
     """The change log, append only."""
@@ -311,6 +357,38 @@ class ChangeRecords(Protocol):
 
     def calls(self, call_ids: Sequence[str]) -> Mapping[str, CallEntry]:
         """The calls behind those changes, by call id."""
+        ...
+
+    def call_at(self, seq: int) -> CallEntry | None:
+        """The call that took that `seq`, or None."""
+        ...
+
+    def undoable(self) -> CallEntry | None:
+        """The newest call that can be undone and is not, or None."""
+        ...
+
+    def redoable(self) -> CallEntry | None:
+        """The call whose undo is the newest that stands, or None."""
+        ...
+
+    def calls_between(self, first: int, last: int | None, *, limit: int) -> Sequence[CallEntry]:
+        """The newest calls that changed an entity, with a `seq` from first to last (None: up to now), oldest first."""
+        ...
+
+    def rewound_by(self, call_id: str) -> CallEntry | None:
+        """The newest undo or redo of that call, or None."""
+        ...
+
+    def of_call(self, call_id: str) -> Sequence[ChangeEntry]:
+        """What that call changed, in order."""
+        ...
+
+    def newest_of(self, entity: str, entity_id: str, *, at: int | None = None) -> ChangeEntry | None:
+        """The newest change of that entity, up to the `seq` at where given, or None."""
+        ...
+
+    def mark(self, kind: str, target_call: str | None = None) -> None:
+        """Log this transaction's call as an undo or redo of that call, or as a rollback."""
         ...
 
 

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ttrpg_mcp.play.ports import Call, RollDraft, RollEntry, RollStream
+from ttrpg_mcp.play.ports import Call, EpochEntry, RollDraft, RollEntry, RollStream
 from ttrpg_mcp.rules.dice import StreamChance, commitment, open_half, secret_half
 from ttrpg_mcp.store.audiences import AUDIENCE_FILTER, audience_values
 from ttrpg_mcp.store.canonical import canonical_json
@@ -15,13 +16,29 @@ __all__ = ["RollTable", "roll_hash"]
 
 _SALT_BYTES = 16
 
-_OPEN_EPOCH = """
-SELECT epoch, commit_hash, seed, client_seed FROM roll_epoch
-WHERE campaign_id = :campaign_id ORDER BY epoch DESC LIMIT 1
+# An epoch is closed by the mark on its first roll that reveals it.
+_REVEALED = """
+(SELECT detail FROM roll_mark AS mark
+ WHERE mark.campaign_id = roll_epoch.campaign_id AND mark.number = roll_epoch.first_roll AND mark.kind = 'revealed')
 """
+_NEWEST_EPOCH = f"""
+SELECT epoch, commit_hash, seed, client_seed, first_roll, {_REVEALED} AS revealed FROM roll_epoch
+WHERE campaign_id = :campaign_id ORDER BY epoch DESC LIMIT 1
+"""  # noqa: S608 - columns are constants of ours
+_EPOCHS = f"""
+SELECT epoch, commit_hash, first_roll, client_seed, opened_at_ms, {_REVEALED} AS revealed FROM roll_epoch
+WHERE campaign_id = :campaign_id ORDER BY epoch
+"""  # noqa: S608
+_CHAIN = "SELECT * FROM roll WHERE campaign_id = :campaign_id AND number > :after ORDER BY number LIMIT 1000"
 _LAST = "SELECT epoch, row_hash FROM roll WHERE campaign_id = :campaign_id ORDER BY number DESC LIMIT 1"
+_ENTRY = "number, seq, epoch, at_ms, principal, expression, canonical, total, result"
+_BETWEEN = f"""
+SELECT count(*) OVER () AS count, {_ENTRY} FROM roll
+WHERE campaign_id = :campaign_id AND seq >= :first AND (:last IS NULL OR seq <= :last) AND {AUDIENCE_FILTER}
+ORDER BY number DESC LIMIT 1
+"""  # noqa: S608 - columns and filter are constants of ours
 _PAGE = f"""
-SELECT number, seq, epoch, at_ms, principal, expression, canonical, total, result FROM roll
+SELECT {_ENTRY} FROM roll
 WHERE campaign_id = :campaign_id AND seq > :since AND (:before IS NULL OR number < :before) AND {AUDIENCE_FILTER}
 ORDER BY number DESC LIMIT :limit
 """  # noqa: S608 - the filter is a constant of ours
@@ -103,8 +120,55 @@ class RollTable:
         )
         return tuple(_entry(row) for row in rows)
 
+    def between(self, first: int, last: int | None) -> tuple[int, RollEntry | None]:
+        """How many rolls there are from `seq` first to last, and the newest of them."""
+        values = {"first": first, "last": last, **audience_values(self._call.principal)}
+        row = self._connection.one(_BETWEEN, campaign_id=self._campaign_id, **values)
+        if row is None:
+            return 0, None
+        columns = dict(row)
+        return int(columns.pop("count")), _entry(columns)
+
+    def close_epoch(self) -> None:
+        """Reveal the open epoch's open half and the hash of the other one; the next roll opens a new epoch."""
+        epoch = self._open_epoch()
+        if epoch is None:
+            return
+        secret_hash = hashlib.sha256(secret_half(epoch["seed"]))
+        detail = {"open": open_half(epoch["seed"]).hex(), "secret_hash": secret_hash.hexdigest()}
+        self._connection.insert(
+            "roll_mark",
+            {
+                "campaign_id": self._campaign_id,
+                "number": epoch["first_roll"],
+                "seq": self._counters.take_seq("players"),
+                "kind": "revealed",
+                "detail": canonical_json(detail),
+            },
+        )
+
+    def epochs(self) -> Sequence[EpochEntry]:
+        """Every epoch, oldest first, with what is revealed of it."""
+        rows = self._connection.all(_EPOCHS, campaign_id=self._campaign_id)
+        return tuple(_epoch(row) for row in rows)
+
+    def first_broken(self) -> int | None:
+        """The number of the first roll whose place in the hash chain is wrong, or None."""
+        starts = {entry.epoch: entry.commit for entry in self.epochs()}
+        number, epoch, previous = 0, 0, b""
+        while rows := self._connection.all(_CHAIN, campaign_id=self._campaign_id, after=number):
+            for row in rows:
+                previous = previous if row["epoch"] == epoch else starts.get(row["epoch"], b"")
+                is_next = row["number"] == number + 1 and row["prev_hash"] == previous
+                number, epoch = row["number"], row["epoch"]
+                if not is_next or row["row_hash"] != roll_hash(previous, dict(row)):
+                    return int(number)
+                previous = row["row_hash"]
+        return None
+
     def _open_epoch(self) -> Row | None:
-        return self._connection.one(_OPEN_EPOCH, campaign_id=self._campaign_id)
+        newest = self._connection.one(_NEWEST_EPOCH, campaign_id=self._campaign_id)
+        return newest if newest is not None and newest["revealed"] is None else None
 
     def _begin_epoch(self, seed: bytes, first_roll: int) -> Row:
         last = self._connection.one(_LAST, campaign_id=self._campaign_id)
@@ -158,5 +222,19 @@ class RollTable:
         }
 
 
-def _entry(row: Row) -> RollEntry:
-    return RollEntry(**{**dict(row), "result": json.loads(row["result"])})
+def _epoch(row: Row) -> EpochEntry:
+    revealed = {} if row["revealed"] is None else json.loads(row["revealed"])
+    return EpochEntry(
+        epoch=row["epoch"],
+        commit=row["commit_hash"],
+        first_roll=row["first_roll"],
+        client_seed=row["client_seed"],
+        opened_at_ms=row["opened_at_ms"],
+        open_half=bytes.fromhex(revealed["open"]) if revealed else None,
+        secret_hash=bytes.fromhex(revealed["secret_hash"]) if revealed else None,
+    )
+
+
+def _entry(row: Row | Mapping[str, Value]) -> RollEntry:
+    columns: dict[str, Any] = dict(row)
+    return RollEntry(**{**columns, "result": json.loads(columns["result"])})

@@ -44,7 +44,7 @@ class CampaignUnit:
             raise RuntimeError("a story took a stream of dice and did not save its roll")
         seq_first = self.counters.seq_first
         if seq_first is not None:
-            CallLog(self._connection, self._campaign_id).append(self.call, seq_first, self.counters, summary)
+            CallLog(self._connection, self._campaign_id).append(self.call, seq_first, self.counters, self.changes, summary)
             self.campaign.save_heads()
 
 

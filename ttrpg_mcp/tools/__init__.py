@@ -8,7 +8,7 @@ from ttrpg_mcp.tools._spec import ToolSpec
 
 __all__ = ["all_tools"]
 
-_ORDER = ("dice_roll", "campaign_manage", "status_show", "history_show")
+_ORDER = ("dice_roll", "campaign_manage", "session_manage", "status_show", "history_show", "history_rewind")
 
 
 def all_tools() -> Sequence[ToolSpec]:

@@ -6,8 +6,8 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
-from ttrpg_mcp.play.history import ChangePage, Page, RollPage, show_changes, show_rolls
-from ttrpg_mcp.play.ports import Answer, ChangeEntry, Ports, RollEntry
+from ttrpg_mcp.play.history import ChangePage, Page, Proofs, RollPage, show_changes, show_proofs, show_rolls
+from ttrpg_mcp.play.ports import Answer, ChangeEntry, EpochEntry, Ports, RollEntry
 from ttrpg_mcp.recovery.op_classes import OpClass
 from ttrpg_mcp.tools._call import begin, ports, to_client
 from ttrpg_mcp.tools._spec import ToolSpec
@@ -15,9 +15,10 @@ from ttrpg_mcp.tools._wire import CampaignName, Cursor, Facts, Limit, Since, Tol
 
 __all__ = ["TOOLS", "roll_line", "shown_roll"]
 
+_MOST_EPOCHS = 50
 _LINES = 4  # rows that the text reads aloud; the facts hold the whole page
 
-Kind = Annotated[Literal["rolls", "changes"], Field(description="Dice, or who changed what.")]
+Kind = Annotated[Literal["rolls", "changes", "proofs"], Field(description="Dice, who changed what, or dice proofs.")]
 
 
 class _Wire(BaseModel):
@@ -51,8 +52,23 @@ class ChangeShown(_Wire):
     summary: str
 
 
+class EpochShown(_Wire):
+    """The life of one seed; everything in hexadecimal."""
+
+    epoch: int
+    commit: str = Field(description="Commitment, known before the first roll.")
+    first_roll: int
+    opened_at: str
+    open: str | None = Field(None, description="Revealed: what the open rolls are drawn from.")
+    secret_hash: str | None = Field(None, description="Revealed: hash of the half that stays closed.")
+
+
 class HistoryShown(Told):
     """The result of history_show."""
+
+    epochs: list[EpochShown] | None = None
+    chain_holds: bool | None = Field(None, description="Whether every roll is in its place in the hash chain.")
+    first_broken: int | None = None
 
     rolls: list[RollShown] | None = None
     changes: list[ChangeShown] | None = None
@@ -71,6 +87,9 @@ async def history_show(
     if kind == "rolls":
         call = begin(render=rolls_answer)
         return to_client(call, await show_rolls(ports(ctx), call, page))
+    if kind == "proofs":
+        call = begin(render=proofs_answer)
+        return to_client(call, await show_proofs(ports(ctx), call))
     call = begin(render=changes_answer)
     return to_client(call, await show_changes(ports(ctx), call, page))
 
@@ -89,6 +108,25 @@ def changes_answer(page: ChangePage) -> Answer:
     lines = [f"{row['seq']}: {row['summary']} ({row['by']})" for row in rows[:_LINES]]
     summary = _heading(len(rows), "change", page.next_cursor, page.receipt.campaign)
     return Answer("\n".join([summary, *lines]), _facts(summary, "changes", rows, page))
+
+
+def proofs_answer(proofs: Proofs) -> Answer:
+    """Every epoch, and whether the chain holds."""
+    verdict = "holds" if proofs.first_broken is None else f"is broken at roll {proofs.first_broken}"
+    revealed = sum(entry.open_half is not None for entry in proofs.epochs)
+    summary = f"{proofs.rolls} rolls in {len(proofs.epochs)} epochs, {revealed} of them revealed; the chain {verdict}."
+    epochs = [_shown_epoch(entry) for entry in proofs.epochs[-_MOST_EPOCHS:]]
+    facts: Facts = {"summary": summary, "epochs": epochs, "chain_holds": proofs.first_broken is None}
+    facts |= {} if proofs.first_broken is None else {"first_broken": proofs.first_broken}
+    return Answer(summary, facts | {"campaign": proofs.receipt.campaign, "seq": proofs.receipt.seq})
+
+
+def _shown_epoch(entry: EpochEntry) -> Facts:
+    shown: Facts = {"epoch": entry.epoch, "commit": entry.commit.hex(), "first_roll": entry.first_roll}
+    shown["opened_at"] = moment(entry.opened_at_ms)
+    if entry.open_half is not None and entry.secret_hash is not None:
+        shown |= {"open": entry.open_half.hex(), "secret_hash": entry.secret_hash.hex()}
+    return shown
 
 
 def roll_line(entry: RollEntry) -> str:
@@ -148,7 +186,10 @@ TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(
         handler=history_show,
         title="Show history",
-        description="Look back: the rolls (kind=rolls) or who changed what (kind=changes), newest first, page by page.",
+        description=(
+            "Look back: the rolls (kind=rolls) or who changed what (kind=changes), newest first, page by page; "
+            "or the proof of the dice (kind=proofs)."
+        ),
         family="campaign",
         op_class=OpClass.DB_READ,
         near_names={
