@@ -286,3 +286,59 @@ async def test_a_flood_on_one_campaign_is_refused_at_its_end_while_another_answe
     assert answered_before_the_flood_ended
     assert {"ok", "OVERLOADED"} == set(codes)
     assert codes.count("ok") >= 264
+
+
+async def test_a_key_of_another_process_goes_back_to_its_campaign(tmp_path: Path) -> None:
+    """R34: also where another window used another campaign last, and the repeat names none."""
+    arguments = {"expression": "1d20", "request_key": "lost"}
+    async with client_of(tmp_path) as client:
+        for name in ("North", "South"):
+            await client.call_tool("campaign_manage", {"action": "create", "name": name})
+        first = facts_of(await client.call_tool("dice_roll", arguments | {"campaign": "North"}))
+        await client.call_tool("campaign_manage", {"action": "open", "name": "South"})
+    async with client_of(tmp_path) as client:
+        again = facts_of(await client.call_tool("dice_roll", arguments))
+
+    assert ("North", True, first["total"]) == (again["campaign"], again["replayed"], again["total"])
+
+
+async def test_a_refusal_that_comes_after_drawing_spends_the_roll(tmp_path: Path) -> None:
+    """Promise 2: what an error may tell of the dice is about a roll that nobody can have any more."""
+    async with client_of(tmp_path) as client:
+        before = facts_of(await client.call_tool("dice_roll", {"expression": "1d6"}))["roll_number"]
+        refused = error_of(
+            await client.call_tool("dice_roll", {"expression": "950d1+1d1000000!>=2", "request_key": "k"})
+        )
+        after = facts_of(await client.call_tool("dice_roll", {"expression": "1d6"}))["roll_number"]
+        history = facts_of(await client.call_tool("history_show", {}))["rolls"]
+
+    assert "DICE_TOO_MANY" == refused["code"]
+    assert after == before + 2
+    assert "DICE_TOO_MANY" == history[1]["refused"]
+
+
+async def test_an_answer_and_its_replay_are_the_same_and_under_the_cap(tmp_path: Path) -> None:
+    arguments = {"expression": f"1d6[{'a' * 200}]", "times": 100, "request_key": "k"}
+    async with client_of(tmp_path) as client:
+        await client.call_tool("campaign_manage", {"action": "create", "name": "Sea"})
+        first = await client.call_tool("dice_roll", arguments)
+        again = facts_of(await client.call_tool("dice_roll", arguments))
+
+    assert again.pop("replayed") is True
+    assert facts_of(first) == again
+    assert len(json.dumps(again)) < 33_000
+
+
+async def test_a_storage_that_can_be_opened_later_is_opened_then(tmp_path: Path) -> None:
+    """R42: no restart is needed."""
+    blocking = tmp_path / "data"
+    blocking.write_bytes(b"")
+    async with client_of(blocking) as client:
+        refused = error_of(await client.call_tool("dice_roll", {"expression": "1d6"}))
+        blocking.unlink()
+        with anyio.fail_after(10):
+            while (rolled := await client.call_tool("dice_roll", {"expression": "1d6"})).is_error:
+                await anyio.lowlevel.checkpoint()
+
+    assert ("DATABASE_UNAVAILABLE", True) == (refused["code"], refused["retryable"])
+    assert not rolled.is_error

@@ -28,7 +28,7 @@ def test_a_flag_wins_over_the_environment_and_the_environment_over_the_file(tmp_
     [
         ("port", "90000", "port must be a whole number from 0 to 65535 (it is '90000')."),
         ("port", "x", "port is not a number (it is 'x')."),
-        ("drain_s", "nan", "drain_s must be a number of seconds from 0 to 25 (it is 'nan')."),
+        ("drain_s", "nan", "drain_s must be a number of seconds from 0 to 2 (it is 'nan')."),
         ("http", "perhaps", "http must be on or off (it is 'perhaps')."),
         ("tools", "dice,cards", "tools names the unknown family 'cards'"),
         ("log_level", "loud", "log_level must be one of debug, info, warning, error (it is 'loud')."),

@@ -187,7 +187,7 @@ def _lifespan(
         store = GuardedStore(make_store(), clock=clock, classify=faults.classify)
         stores.stores.append(store)
         async with anyio.create_task_group() as opening:
-            opening.start_soon(store.open)
+            opening.start_soon(store.keep_opening)
             try:
                 async with anyio.create_task_group() as background:
                     yield make_ports(store, background)

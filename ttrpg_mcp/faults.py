@@ -155,7 +155,6 @@ SENTENCES: Mapping[str, Sentence] = MappingProxyType(
         "DATABASE_UNAVAILABLE": Sentence(
             kept=_SAFE,
             advice=f"Check the disk and the folder's permissions. {_REPEAT}",
-            message="The campaign's file cannot be used now.",
             retry_after_s=1.0,
         ),
         "INTERNAL": Sentence(
@@ -184,7 +183,7 @@ SENTENCES: Mapping[str, Sentence] = MappingProxyType(
         "SHUTTING_DOWN": Sentence(message="The server is stopping.", advice="Repeat the call when the server is back."),
         "STARTING_UP": Sentence(advice=_REPEAT),
         "STATE_CORRUPTION": Sentence(
-            kept="It was left as it is, and other campaigns go on.",
+            kept="It was left as it is.",
             advice="Keep the file, and put a copy of it from a backup in its place.",
         ),
         "LIMIT_REACHED": Sentence(advice="Send less in one call."),

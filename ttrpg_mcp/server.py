@@ -35,7 +35,6 @@ from ttrpg_mcp.recovery.fault import ErrorClass
 from ttrpg_mcp.recovery.pipeline import Gate
 from ttrpg_mcp.tools._arguments import bad_arguments, make_tool, near, size_exceeds
 from ttrpg_mcp.tools._call import GateCall, current_call, to_result
-from ttrpg_mcp.tools._envelope import within_cap
 from ttrpg_mcp.tools._spec import ToolSpec
 from ttrpg_mcp.tools._wire import quoted
 from ttrpg_mcp.tools.errors import ArgumentsTooLarge, StartingUp, UnknownTool
@@ -165,7 +164,9 @@ class TtrpgServer(MCPServer[Ports]):
         )
         token = current_call.set(GateCall(call, self._noter(call), notices))
         try:
-            return await self._gate.run(_operation(spec, call), lambda: self._run(spec, arguments, context))
+            return await self._gate.run(
+                _operation(spec, call), lambda: super(TtrpgServer, self).call_tool(spec.name, arguments, context)
+            )
         except Exception as error:
             if stored := await self._stored_in_spite_of(error, ports, call):
                 return to_result(stored.answer, is_replayed=True)
@@ -174,19 +175,6 @@ class TtrpgServer(MCPServer[Ports]):
             current_call.reset(token)
             if self._chooser.has_moved(call):
                 ports.background.start(lambda: self._chooser.save(ports, call))
-
-    async def _run(
-        self, spec: ToolSpec, arguments: dict[str, Any], context: Context[Ports, Any]
-    ) -> CallToolResult | InputRequiredResult:
-        result = await super().call_tool(spec.name, arguments, context)
-        if isinstance(result, InputRequiredResult):
-            return result
-        shorter = within_cap(result)
-        if shorter is not result:
-            _log.error(
-                "an answer was over the cap and was cut", extra={"tool": spec.name, "incident": self._ids.incident()}
-            )
-        return shorter
 
     async def _stored_in_spite_of(self, error: Exception, ports: Ports, call: Call) -> StoredAnswer | None:
         """The answer of an earlier, equal call: the write found it, or did not get so far as to look for it."""

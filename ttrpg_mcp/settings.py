@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ __all__ = ["EXIT_SETTINGS", "Settings", "SettingsRefused", "data_folder", "load_
 
 EXIT_SETTINGS = 78  # EX_CONFIG of sysexits.h
 ENVIRONMENT_PREFIX = "TTRPG_MCP_"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 FAMILIES = ("dice", "campaign", "character", "combat", "note", "map", "rules", "recovery", "transfer")
 
@@ -34,11 +34,21 @@ def data_folder(environment: Mapping[str, str], platform: str = sys.platform) ->
     return Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share") / "ttrpg-mcp"
 
 
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to that address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _text(value: object) -> str:
     return str(value)
 
 
 def _folder(value: object) -> Path:
+    if "\0" in str(value):
+        raise ValueError("must not hold a NUL letter")
     path = Path(str(value)).expanduser()
     if not path.is_absolute():
         raise ValueError("must be an absolute path, because a client starts the server in a folder of its own")
@@ -122,13 +132,13 @@ class Settings:
     port: int = _setting("port to listen on; 0 takes a free one", _whole(0, 65_535), 8765)
     log_level: str = _setting("least level of the JSON lines on stderr", _one_of(*LOG_LEVELS), "info")
     interactive_s: float = _setting("longest time for one tool call", _seconds(0.1, 25), 4.5, "s")
-    drain_s: float = _setting("longest wait for running calls at a stop", _seconds(0, 25), 2.0, "s")
+    drain_s: float = _setting("longest wait for running calls at a stop", _seconds(0, 2), 2.0, "s")
     campaign_slots: int = _setting("calls of one campaign that run at once", _whole(1, 256), 8)
     campaign_queue: int = _setting("calls of one campaign that may wait", _whole(0, 10_000), 256)
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
-        if self.http and self.host not in LOOPBACK:
+        if self.http and not _is_loopback(self.host):
             raise SettingsRefused(
                 f"host {self.host} is refused: people on a network cannot be told apart yet, so only this machine may "
                 "connect. Use 127.0.0.1."

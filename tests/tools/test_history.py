@@ -22,6 +22,13 @@ async def test_rolls_page_from_the_newest_to_the_oldest(tmp_path: Path) -> None:
     assert [7, 6, 5, 4, 3, 2, 1] == seen
 
 
+async def test_a_since_beyond_all_numbers_is_refused(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        error = error_of(await client.call_tool("history_show", {"since": 2**63}))
+
+    assert "VALIDATION" == error["code"]
+
+
 async def test_since_leaves_out_what_is_known(tmp_path: Path) -> None:
     async with client_of(tmp_path) as client:
         known = facts_of(await client.call_tool("dice_roll", {"expression": "1d6"}))["seq"]

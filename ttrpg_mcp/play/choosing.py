@@ -7,17 +7,22 @@ none. The process comes before the stored row, so that two client windows on one
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TypeVar
 
+import anyio
+
 from ttrpg_mcp.play.campaigns import DEFAULT_NAME, create_campaign
-from ttrpg_mcp.play.errors import NameAmbiguous, NameTaken, NotFound
+from ttrpg_mcp.play.errors import NameAmbiguous, NameTaken, NotFound, StoreError
 from ttrpg_mcp.play.ports import Call, CampaignEntry, Ports, Principal, ServerUnit
+from ttrpg_mcp.recovery.errors import RecoveryError
 
 __all__ = ["CampaignChooser", "Chosen", "find_campaign"]
 
-_MOST_REMEMBERED = 1_000
+_MOST_REMEMBERED = 10_000
+_MOST_CAUGHT_UP = 32  # as many campaigns as stay open
+_MOST_KEYS_EACH = 200
 
 K = TypeVar("K", bound=Hashable)
 
@@ -58,6 +63,8 @@ class CampaignChooser:
         self._moved: dict[Principal, Chosen] = {}  # since the preference row was written
         self._named: OrderedDict[str, Chosen] = OrderedDict()
         self._keyed: OrderedDict[tuple[Principal, str], Chosen] = OrderedDict()
+        self._catching_up = anyio.Lock()
+        self._is_caught_up = False
 
     async def choose(self, ports: Ports, call: Call, name: str) -> Chosen:
         """The campaign that the call means; made where there is none. Raises NotFound, NameAmbiguous."""
@@ -68,11 +75,25 @@ class CampaignChooser:
         """The same, but None where there is no campaign yet."""
         if name:
             return self.note(call, await self._find(ports, call, name))
+        if call.request_key is not None and not self._is_caught_up:
+            await self._catch_up(ports, call)
         remembered = self._keyed.get((call.principal, call.request_key or "")) or self._last.get(call.principal)
         if remembered is not None:
             return self.note(call, remembered)
         stored = await self._stored(ports, call)
         return self.note(call, stored) if stored else None
+
+    async def _catch_up(self, ports: Ports, call: Call) -> None:
+        """Learn, once, where the keyed calls of earlier processes went; with one campaign there is nothing to learn.
+
+        Without this a call that is repeated after a crash could go to the campaign another window used last.
+        """
+        async with self._catching_up:
+            entries = () if self._is_caught_up else await ports.store.read_server(call, _all_entries)
+            for entry in entries[:_MOST_CAUGHT_UP] if len(entries) > 1 else ():
+                for key in reversed(await _recent_keys(ports, call, entry)):
+                    _remember(self._keyed, (call.principal, key), Chosen(entry.campaign_id, entry.name))
+            self._is_caught_up = True
 
     def note(self, call: Call, chosen: Chosen) -> Chosen:
         """Make it the default of this principal, and of a repeat under the same key."""
@@ -137,6 +158,20 @@ class CampaignChooser:
             entry = await find_campaign(ports, call, DEFAULT_NAME)
             return Chosen(entry.campaign_id, entry.name)
         return Chosen(made.campaign.id, made.campaign.name, is_new=True)
+
+
+def _all_entries(unit: ServerUnit) -> Sequence[CampaignEntry]:
+    """Every campaign, the one opened last first."""
+    return sorted(unit.registry.all(), key=lambda entry: -(entry.last_opened_at_ms or 0))
+
+
+async def _recent_keys(ports: Ports, call: Call, entry: CampaignEntry) -> Sequence[str]:
+    """The newest request keys that a campaign answered; none where it cannot be read, which its own calls will tell."""
+    there = replace(call, campaign_id=entry.campaign_id)
+    try:
+        return await ports.store.read(there, lambda unit: unit.recent_keys(_MOST_KEYS_EACH))
+    except (StoreError, RecoveryError):
+        return ()
 
 
 def _remember(memory: OrderedDict[K, Chosen], key: K, chosen: Chosen) -> None:

@@ -187,7 +187,8 @@ class StoreError(PlayError):
     what_happened = "The storage failed."
 
     def __init__(self, compartment: str, detail: str = "") -> None:
-        super().__init__(self.what_happened)
+        file = "server's own file" if compartment in {"", "server"} else "campaign's file"
+        super().__init__(self.what_happened.format(file=file))
         self.compartment = compartment
         self.detail = detail  # for the operator's log only
 
@@ -195,7 +196,7 @@ class StoreError(PlayError):
 class StoreBusy(StoreError):
     """A lock was held by another program for too long; nothing happened, so a repeat is always safe."""
 
-    what_happened = "Another program is using the campaign's file."
+    what_happened = "Another program is using the {file}."
     nothing_happened = True
 
 
@@ -214,19 +215,19 @@ class OutOfMemory(StoreError):
 class StoreUnavailable(StoreError):
     """The file cannot be read or written now."""
 
-    what_happened = "The campaign's file cannot be read or written now."
+    what_happened = "The {file} cannot be read or written now."
 
 
 class StoreCorrupt(StoreError):
     """The file is damaged, missing or not ours; it was left as it is."""
 
-    what_happened = "The campaign's file is damaged, missing or not one of this server's."
+    what_happened = "The {file} is damaged, missing or not one of this server's."
 
 
 class SchemaTooNew(StoreError):
     """The file was written by a newer release of this program."""
 
-    what_happened = "The campaign's file was written by a newer release of this program."
+    what_happened = "The {file} was written by a newer release of this program."
 
 
 class StoreInterrupted(StoreError):

@@ -468,6 +468,10 @@ class Unit(Protocol):
         """The campaign's name and its newest `seq`, this transaction's own included."""
         ...
 
+    def recent_keys(self, limit: int) -> Sequence[str]:
+        """The request keys of this principal that were answered here, newest first."""
+        ...
+
 
 class RegistryRecords(Protocol):
     """The server's list of campaigns."""

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from ttrpg_mcp.recovery.backoff import JitterKind
 from ttrpg_mcp.recovery.circuit_breaker import CircuitBreakerConfig
-from ttrpg_mcp.recovery.options import require_count, require_seconds
+from ttrpg_mcp.recovery.options import require_seconds
 from ttrpg_mcp.recovery.retry_policy import RetryPolicy
 
 __all__ = ["NUMBERS", "OpClass", "OpClassNumbers", "probe_lease_s"]
@@ -31,13 +31,11 @@ class OpClassNumbers:
     """The defaults of one class. Tune them to the measured p99.9 of the dependency.
 
     Attributes:
-        total_s: Seconds for the whole operation with all attempts; above 0.
+        total_s: Seconds that the waits and attempts of the class stay below; above 0. The gate's deadline enforces it.
         attempt_s: Seconds for one attempt, above 0; None leaves only the total.
         retry: How often to try and how long to wait.
         idempotent: Whether every operation of the class is harmless to repeat.
         breaker: When to stop calling the dependency; None never does.
-        slots: Calls to one dependency at once, at least 1; None sets no limit.
-        queue: Calls that may wait for a slot, at least 0.
     """
 
     total_s: float
@@ -45,16 +43,11 @@ class OpClassNumbers:
     retry: RetryPolicy
     idempotent: bool
     breaker: CircuitBreakerConfig | None
-    slots: int | None
-    queue: int = 256
 
     def __post_init__(self) -> None:
         require_seconds("total_s", self.total_s, above=0)
-        require_count("queue", self.queue, at_least=0)
         if self.attempt_s is not None:
             require_seconds("attempt_s", self.attempt_s, above=0)
-        if self.slots is not None:
-            require_count("slots", self.slots)
 
 
 def probe_lease_s(attempt_s: float) -> float:
@@ -70,7 +63,6 @@ NUMBERS: Mapping[OpClass, OpClassNumbers] = MappingProxyType(
             retry=RetryPolicy(max_attempts=1),
             idempotent=True,
             breaker=None,
-            slots=None,
         ),
         OpClass.DB_READ: OpClassNumbers(
             total_s=3.0,
@@ -80,7 +72,6 @@ NUMBERS: Mapping[OpClass, OpClassNumbers] = MappingProxyType(
             breaker=CircuitBreakerConfig(
                 failure_ratio=0.5, minimum_calls=10, monitoring_period_s=30.0, probe_lease_s=probe_lease_s(1.0)
             ),
-            slots=2,
         ),
         OpClass.DB_WRITE: OpClassNumbers(
             total_s=4.0,
@@ -90,7 +81,6 @@ NUMBERS: Mapping[OpClass, OpClassNumbers] = MappingProxyType(
             breaker=CircuitBreakerConfig(
                 failure_threshold=5, reset_timeout_s=1.0, open_growth=1.0, probe_lease_s=probe_lease_s(2.0)
             ),
-            slots=1,
         ),
     }
 )

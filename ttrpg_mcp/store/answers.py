@@ -1,6 +1,7 @@
 """Answers kept under their request keys, so that a repeat gets the same answer and nothing happens twice."""
 
 import json
+from collections.abc import Sequence
 
 from ttrpg_mcp.play.errors import AlreadyAnswered, RequestKeyReused, TooLarge
 from ttrpg_mcp.play.ports import Answer, Call, StoredAnswer
@@ -16,6 +17,10 @@ SELECT request_hash, tool, body FROM answer
 WHERE campaign_id = :campaign_id AND principal = :principal AND key = :key
 """
 _FIND_IN_SERVER = "SELECT request_hash, tool, body FROM answer WHERE principal = :principal AND key = :key"
+
+_RECENT = """
+SELECT key FROM answer WHERE campaign_id = :campaign_id AND principal = :principal ORDER BY seq DESC LIMIT :limit
+"""
 
 
 class AnswerTable:
@@ -46,6 +51,11 @@ class AnswerTable:
         stored = self.find(call)
         if stored is not None:
             raise AlreadyAnswered(stored)
+
+    def recent_keys(self, call: Call, limit: int) -> Sequence[str]:
+        """The newest keys of the call's principal in this campaign."""
+        rows = self._connection.all(_RECENT, **self._scope, principal=str(call.principal), limit=limit)
+        return tuple(row["key"] for row in rows)
 
     def put(self, call: Call, answer: Answer, seq: int) -> None:
         """Keep the answer under the call's key, which it must have. Raises TooLarge."""

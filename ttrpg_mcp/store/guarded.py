@@ -6,7 +6,7 @@ are the writer's queue and the two readers of each file.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import anyio
@@ -33,6 +33,8 @@ from ttrpg_mcp.store.store import SqliteStore
 __all__ = ["GuardedStore"]
 
 T = TypeVar("T")
+
+_REOPEN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +70,26 @@ class GuardedStore:
 
     def __init__(self, store: SqliteStore, *, clock: Clock, classify: Classify, events: Events | None = None) -> None:
         self._store = store
+        self._clock = clock
         self._reads = _way("read", OpClass.DB_READ, clock, classify, events or Events(clock))
         self._writes = _way("write", OpClass.DB_WRITE, clock, classify, events or Events(clock))
         self._opened = anyio.Event()
         self._failure: Exception | None = None
 
-    async def open(self) -> None:
-        """Open the storage; a failure is kept for whoever asks, since nobody waits for this call."""
+    async def open(self) -> bool:
+        """Try to open the storage, and say whether it is; a failure is kept for whoever asks."""
         try:
             await self._store.open()
+            self._failure = None
         except Exception as error:  # noqa: BLE001 - named border: whatever it is, ready() tells it to every call
             self._failure = error
         self._opened.set()
+        return self._failure is None
+
+    async def keep_opening(self) -> None:
+        """Try until it is open: a lock is let go, a disk comes back, a folder is repaired, and nobody restarts us."""
+        while not await self.open():
+            await self._clock.sleep(_REOPEN_S)
 
     async def close(self) -> None:
         """Finish the writes that wait and close every file; safe to repeat."""
@@ -90,7 +100,7 @@ class GuardedStore:
         if not self._opened.is_set():  # waiting for what has happened would still cost a turn of the loop
             await self._opened.wait()
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # else every call would add its frames to the same error
 
     async def write(self, call: Call, story: Callable[[Unit], T]) -> T:
         """As the port says, inside the policies."""
@@ -127,7 +137,11 @@ class GuardedStore:
 
     def health(self) -> StoreHealth:
         """From memory only."""
-        return self._store.health()
+        health = self._store.health()
+        if self._failure is None:
+            return health
+        problem = str(self._failure) if isinstance(self._failure, StoreError) else "The files cannot be opened."
+        return replace(health, warnings=(f"{problem} It is tried again every second.", *health.warnings))
 
     def breakers(self) -> list[Json]:
         """Every breaker that is not simply closed."""

@@ -16,7 +16,7 @@ __all__ = ["TaskHost"]
 
 
 class TaskHost:
-    """Started once, stopped once."""
+    """Started and stopped in turn: a store that could not be opened is opened again later."""
 
     def __init__(self) -> None:
         self._group: TaskGroup | None = None
@@ -26,6 +26,7 @@ class TaskHost:
 
     async def start(self) -> None:
         """Begin to host tasks."""
+        self._is_ready, self._is_over = anyio.Event(), anyio.Event()
         self._task = asyncio.create_task(self._host(), context=Context())
         await self._is_ready.wait()
 

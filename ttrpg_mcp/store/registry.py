@@ -52,7 +52,7 @@ class RegistryTable:
         """
         if not is_campaign_id(entry.campaign_id):
             raise ValueError(f"not a campaign id: {entry.campaign_id!r}")
-        known = self._by_id(entry.campaign_id) or self._by_name(entry.name)
+        known = self._by_id(entry.campaign_id) or self._by_name(entry.name) or self._by_id(name_key(entry.name))
         if known is None:
             self._insert(entry)
             return entry

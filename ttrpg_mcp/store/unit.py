@@ -1,6 +1,6 @@
 """One transaction as a story sees it, and what the store adds to it: checks before, log and answer after."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ttrpg_mcp.play.ports import Answer, Call, Receipt
@@ -38,13 +38,19 @@ class CampaignUnit:
         campaign = self.campaign.get()
         return Receipt(campaign.name, campaign.head_seq)
 
+    def recent_keys(self, limit: int) -> Sequence[str]:
+        """The request keys of this principal that were answered here, newest first."""
+        return self.answers.recent_keys(self.call, limit)
+
     def finish(self, summary: str) -> None:
         """Log the call if it wrote anything, and write the counters back."""
         if self.rolls.has_unsaved:
             raise RuntimeError("a story took a stream of dice and did not save its roll")
         seq_first = self.counters.seq_first
         if seq_first is not None:
-            CallLog(self._connection, self._campaign_id).append(self.call, seq_first, self.counters, self.changes, summary)
+            CallLog(self._connection, self._campaign_id).append(
+                self.call, seq_first, self.counters, self.changes, summary
+            )
             self.campaign.save_heads()
 
 

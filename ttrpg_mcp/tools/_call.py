@@ -9,6 +9,7 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, TextContent
 
 from ttrpg_mcp.play.ports import Answer, Call, Ports
+from ttrpg_mcp.tools._envelope import within_cap
 
 __all__ = ["GateCall", "begin", "current_call", "note_campaign", "ports", "to_client", "to_result"]
 
@@ -31,8 +32,8 @@ current_call: ContextVar[GateCall] = ContextVar("ttrpg_mcp_call")
 
 
 def begin(render: Callable[[Any], Answer]) -> Call:
-    """The call that the gate admitted, with this tool's pure renderer."""
-    return replace(current_call.get().call, render=render)
+    """The call that the gate admitted, with this tool's pure renderer; what it keeps and what it says is one answer."""
+    return replace(current_call.get().call, render=lambda value: within_cap(render(value)))
 
 
 def note_campaign(campaign_id: str, name: str) -> None:

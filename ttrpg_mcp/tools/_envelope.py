@@ -7,9 +7,12 @@ from typing import Any
 
 from mcp.types import CallToolResult, TextContent
 
+from ttrpg_mcp.play.ports import Answer
+
 __all__ = ["MOST_LETTERS", "Envelope", "within_cap"]
 
 MOST_LETTERS = 32_000  # 8,000 tokens of four letters
+_CUT = "The answer was too long and is cut here; ask for less at once."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +68,15 @@ class Envelope:
         )
 
 
-def within_cap(result: CallToolResult) -> CallToolResult:
+def within_cap(answer: Answer) -> Answer:
     """The answer itself, or one that is cut at a row border and says so when it is over 8,000 tokens."""
-    text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
-    if len(text) <= MOST_LETTERS and _letters(result.structured_content) <= MOST_LETTERS:
-        return result
-    notice = "The answer was too long and is cut here; ask for less at once."
-    facts: dict[str, Any] = dict(result.structured_content or {})
-    while _letters(facts) > MOST_LETTERS - len(notice) and (key := _longest_list(facts)):
+    if len(answer.text) <= MOST_LETTERS and _letters(answer.facts) <= MOST_LETTERS:
+        return answer
+    facts: dict[str, Any] = dict(answer.facts)
+    while _letters(facts) > MOST_LETTERS - len(_CUT) and (key := _longest_list(facts)):
         facts[key] = facts[key][: len(facts[key]) // 2]
-    facts["notices"] = [*facts.get("notices", []), notice]
-    return CallToolResult(
-        content=[TextContent(type="text", text=f"{text[: MOST_LETTERS - len(notice)]}\n{notice}")],
-        structured_content=facts,
-    )
+    facts["notices"] = [*facts.get("notices", []), _CUT]
+    return Answer(f"{answer.text[: MOST_LETTERS - len(_CUT)]}\n{_CUT}", facts)
 
 
 def _letters(facts: object) -> int:

@@ -6,7 +6,19 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["CampaignName", "Cursor", "Limit", "Name", "RequestKey", "Since", "Told", "clean_name", "moment", "quoted"]
+__all__ = [
+    "CampaignName",
+    "Cursor",
+    "Limit",
+    "Name",
+    "RequestKey",
+    "Since",
+    "Told",
+    "clean_name",
+    "moment",
+    "one_line",
+    "quoted",
+]
 
 _FORBIDDEN = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})  # control, surrogate, private, unassigned, line breaks
 _BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -14,9 +26,14 @@ _BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u20
 
 def clean_name(text: str) -> str:
     """The name in NFC with single blanks; refuses control and bidirectional letters, which could hide what it says."""
-    if any(unicodedata.category(letter) in _FORBIDDEN or letter in _BIDIRECTIONAL for letter in text):
+    if any(_is_hidden(letter) for letter in text):
         raise ValueError("has a control or direction letter")
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _is_hidden(letter: str) -> bool:
+    """Whether a letter does something else than being seen: it could hide or turn what a text says."""
+    return unicodedata.category(letter) in _FORBIDDEN or letter in _BIDIRECTIONAL
 
 
 def moment(at_ms: int) -> str:
@@ -24,9 +41,14 @@ def moment(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
 
 
+def one_line(text: str) -> str:
+    """The text on one line, with blanks in place of letters that could hide or turn what it says."""
+    return " ".join("".join(" " if _is_hidden(letter) else letter for letter in text).split())
+
+
 def quoted(text: str, length: int = 80) -> str:
     """Text that people stored, on one line and clipped, so that it reads as data and not as an instruction."""
-    line = " ".join(text.split())
+    line = one_line(text)
     return f'"{line[: length - 1]}…"' if len(line) > length else f'"{line}"'
 
 
@@ -37,11 +59,14 @@ CampaignName = Annotated[
     AfterValidator(clean_name),
 ]
 RequestKey = Annotated[
-    str, Field(max_length=100, pattern="^[ -~]*$", description="Id you invent; repeating it never acts twice.")
+    str,
+    Field(
+        max_length=100, pattern="^[ -~]*$", description="Id you invent; repeated in its campaign, it never acts twice."
+    ),
 ]
 Cursor = Annotated[str, Field(max_length=100, description="next_cursor of the page before.")]
 Limit = Annotated[int, Field(ge=1, le=100, description="Rows a page.")]
-Since = Annotated[int, Field(ge=0, description="Only what is newer than this seq.")]
+Since = Annotated[int, Field(ge=0, le=2**63 - 1, description="Only what is newer than this seq.")]
 
 
 class Told(BaseModel):

@@ -5,27 +5,34 @@ from typing import Annotated, Literal
 
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ttrpg_mcp.play.ports import Answer, Ports
-from ttrpg_mcp.play.rolling import RollDice, Rolled, roll_dice
+from ttrpg_mcp.play.rolling import RollDice, Rolled, roll_dice, shown_rolls
 from ttrpg_mcp.recovery.op_classes import OpClass
 from ttrpg_mcp.rules.dice import canonical
 from ttrpg_mcp.tools._call import begin, ports, to_client
 from ttrpg_mcp.tools._spec import ToolSpec
-from ttrpg_mcp.tools._wire import CampaignName, Facts, RequestKey, Told
+from ttrpg_mcp.tools._wire import CampaignName, Facts, RequestKey, Told, one_line
 
 __all__ = ["TOOLS"]
 
-_MOST_DICE = 200  # entries of single dice in one answer; beyond that they are counted by face
-_LONG_BREAKDOWN = 300
-_SHORT_BREAKDOWN = 120
 _MOST_LINES = 10  # throws of a batch that the text shows one by one
+
+
+def _advantage(value: object) -> object:
+    """The short word for what people also say."""
+    words = {True: "adv", False: "none", "true": "adv", "false": "none", "advantage": "adv", "disadvantage": "dis"}
+    key = value.strip().lower() if isinstance(value, str) else value
+    return words.get(key, key) if isinstance(key, str | bool) else value
+
 
 ExpressionText = Annotated[str, Field(description="Dice notation.", examples=["4d6kh3+2"])]
 Times = Annotated[int, Field(ge=1, le=100, description="Roll the whole expression this often.")]
-AdvantageChoice = Annotated[Literal["none", "adv", "dis"], Field(description="On the only d20, or the only die.")]
-LabelText = Annotated[str, Field(max_length=80, description="What the roll is for.")]
+AdvantageChoice = Annotated[
+    Literal["none", "adv", "dis"], BeforeValidator(_advantage), Field(description="On the only d20, or the only die.")
+]
+LabelText = Annotated[str, Field(max_length=80, description="What the roll is for."), AfterValidator(one_line)]
 Dc = Annotated[int | None, Field(ge=-1_000_000, le=1_000_000, description="Number the total must reach.")]
 
 
@@ -122,7 +129,7 @@ async def dice_roll(
 
 def dice_answer(rolled: Rolled) -> Answer:
     """The roll as one sentence a round, and as facts."""
-    shown = _shown(rolled)
+    shown = shown_rolls(rolled.rolls)
     checks = [_check(roll.total, rolled.command.dc) for roll in rolled.rolls]
     lines = [
         _sentence(rolled.command.label, str(data["breakdown"]), check)
@@ -146,22 +153,6 @@ def dice_answer(rolled: Rolled) -> Answer:
     return Answer("\n".join([*lines, *_notes(rolled)]), facts)
 
 
-def _shown(rolled: Rolled) -> list[Facts]:
-    """Each throw as data; where the dice are too many to list, counted by face and with a short breakdown."""
-    if sum(len(roll.dice) for roll in rolled.rolls) <= _MOST_DICE:
-        return [roll.as_data() for roll in rolled.rolls]
-    longest = _LONG_BREAKDOWN if len(rolled.rolls) == 1 else _SHORT_BREAKDOWN
-    return [roll.as_data(most_dice=0) | {"breakdown": _clipped(roll.breakdown, longest)} for roll in rolled.rolls]
-
-
-def _clipped(breakdown: str, longest: int) -> str:
-    """The beginning of a long breakdown, and its result."""
-    if len(breakdown) <= longest:
-        return breakdown
-    _, _, result = breakdown.rpartition(" = ")
-    return f"{breakdown[:longest]}… = {result}"
-
-
 def _check(total: int | Fraction, dc: int | None) -> Checked | None:
     if dc is None:
         return None
@@ -182,7 +173,7 @@ def _batch_sentence(rolled: Rolled, checks: list[Checked | None]) -> str:
         else ""
     )
     label = f"{rolled.command.label}: " if rolled.command.label else ""
-    return f"{label}{len(rolled.rolls)} times {canonical(rolled.expression)}: {totals}{met}."
+    return f"{label}{len(rolled.rolls)} times {canonical(rolled.expression, with_times=False)}: {totals}{met}."
 
 
 def _single(data: Facts, check: Checked | None) -> Facts:

@@ -22,8 +22,9 @@ class UnknownTool(ToolRefusal):
 
     def __init__(self, name: str, near: Sequence[str], known: Sequence[str]) -> None:
         hint = f" Did you mean {near[0]}?" if near else ""
-        super().__init__(f'There is no tool named "{name}".{hint} Tools: {", ".join(known)}.')
-        self.name = name
+        shown = "".join(letter if letter.isprintable() else " " for letter in name[:80])
+        super().__init__(f'There is no tool named "{shown}".{hint} Tools: {", ".join(known)}.')
+        self.name = shown
         self.near = tuple(near)
 
 

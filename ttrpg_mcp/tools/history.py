@@ -37,6 +37,7 @@ class RollShown(_Wire):
     label: str | None = None
     breakdown: str | None = None
     totals: list[int | float] | None = None
+    refused: str | None = Field(None, description="Code of a refusal that came after drawing; the number is spent.")
 
 
 class ChangeShown(_Wire):
@@ -132,7 +133,8 @@ def _shown_epoch(entry: EpochEntry) -> Facts:
 def roll_line(entry: RollEntry) -> str:
     """A roll of the log in one line."""
     label = entry.result.get("label")
-    return f"{entry.number}: {quoted(label) + ' ' if label else ''}{entry.canonical} = {entry.total}"
+    outcome = f"refused ({entry.result['refused']})" if "refused" in entry.result else f"= {entry.total}"
+    return f"{entry.number}: {quoted(label) + ' ' if label else ''}{entry.canonical} {outcome}"
 
 
 def shown_roll(entry: RollEntry) -> Facts:
@@ -148,7 +150,9 @@ def shown_roll(entry: RollEntry) -> Facts:
     }
     if label := entry.result.get("label"):
         row["label"] = label
-    if len(rolls) > 1:
+    if "refused" in entry.result:
+        row["refused"] = entry.result["refused"]
+    elif len(rolls) > 1:
         row["totals"] = [roll["total"] for roll in rolls]
     elif len(rolls[0]["breakdown"]) <= 120:
         row["breakdown"] = rolls[0]["breakdown"]

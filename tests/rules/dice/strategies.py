@@ -1,6 +1,7 @@
 """Trees as hypothesis makes them, and chance as hypothesis makes it."""
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 from hypothesis import HealthCheck, settings
@@ -22,6 +23,7 @@ from ttrpg_mcp.rules.dice.tree import (
     Number,
     Reroll,
     Step,
+    unmet,
 )
 
 # A busy machine is no reason to fail: nothing here is measured by the clock.
@@ -38,7 +40,7 @@ def points() -> st.SearchStrategy[Compare]:
 def modifiers() -> st.SearchStrategy[Modifier]:
     return st.one_of(
         st.builds(Keep, st.sampled_from(_KEEPS), st.integers(0, 6)),
-        st.builds(Reroll, points(), st.booleans()),
+        st.builds(Reroll, st.lists(points(), min_size=1, max_size=2).map(tuple), st.booleans()),
         st.builds(Explode, points()),
         st.builds(Clamp, st.sampled_from(_CLAMPS), st.integers(0, 12)),
         st.builds(Count, points()),
@@ -48,7 +50,7 @@ def modifiers() -> st.SearchStrategy[Modifier]:
 def dice() -> st.SearchStrategy[Dice]:
     sides = st.one_of(st.integers(2, 20), st.sampled_from(Fate))
     chosen = st.lists(modifiers(), max_size=3).map(tuple)
-    return st.builds(Dice, st.integers(0, 5), sides, chosen).filter(_ends)
+    return st.builds(Dice, st.integers(0, 5), sides, chosen).filter(_is_accepted)
 
 
 def numbers() -> st.SearchStrategy[Number]:
@@ -75,10 +77,30 @@ def _chains(inner: st.SearchStrategy[Node], operators: list[str]) -> st.SearchSt
     return st.builds(Chain, inner, steps.map(tuple))
 
 
+def _is_accepted(candidate: Dice) -> bool:
+    return _ends(candidate) and _is_joined(candidate) and not _is_chain(candidate)
+
+
 def _ends(candidate: Dice) -> bool:
-    points_of_chains = (
-        modifier.point
+    chains = [
+        (modifier.point,) if isinstance(modifier, Explode) else modifier.points
         for modifier in candidate.modifiers
         if isinstance(modifier, Explode) or (isinstance(modifier, Reroll) and not modifier.once)
+    ]
+    return all(unmet(points, candidate.lowest, candidate.highest) for points in chains)
+
+
+def _is_joined(candidate: Dice) -> bool:
+    """Whether no two rerolls of one kind stand in a row: the text of those means one reroll."""
+    return not any(
+        isinstance(one, Reroll) and isinstance(other, Reroll) and one.once == other.once
+        for one, other in pairwise(candidate.modifiers)
     )
-    return not any(point.covers(candidate.lowest, candidate.highest) for point in points_of_chains)
+
+
+def _is_chain(candidate: Dice) -> bool:
+    """Whether several counts would count too much together."""
+    points = [modifier.point for modifier in candidate.modifiers if isinstance(modifier, Count)]
+    signs = {point.operator[0] for point in points if point.operator != "<>"}
+    covers = not unmet(points, candidate.lowest, candidate.highest)
+    return {"<", ">"} <= signs or (len(points) > 1 and covers)

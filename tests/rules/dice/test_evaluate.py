@@ -12,6 +12,7 @@ from ttrpg_mcp.rules.dice import (
     Bounds,
     DiceDivZeroError,
     DiceError,
+    DiceSyntaxError,
     DiceTooBigError,
     DiceTooManyError,
     Die,
@@ -22,6 +23,7 @@ from ttrpg_mcp.rules.dice import (
     Value,
     canonical,
     evaluate,
+    evaluate_all,
     parse,
 )
 from ttrpg_mcp.rules.dice.tree import Chain, Dice, Node, Number, Step
@@ -67,6 +69,9 @@ def d6(value: int, **marks: object) -> Die:
         ("2d6mi3", [1, 5], 8),
         ("2d6ro<3", [2, 5, 1], 6),
         ("2d6rr<3", [2, 5, 1, 4], 9),
+        ("1d6r1r2", [1, 2, 1, 3], 3),
+        ("1d6ro1ro2", [1, 2], 2),
+        ("1d6r1ro2", [1, 2, 1], 1),
         ("2d6!", [6, 2, 6, 3], 17),
         ("3d6>=5", [5, 6, 4], 2),
         ("3d6t>=5f=1", [5, 1, 1], -1),
@@ -158,6 +163,44 @@ def test_rerolling_once_is_not_noted_when_the_new_die_fits_again() -> None:
     assert () == evaluate(parse("1d6ro1"), FixedChance([1, 1])).notes
 
 
+def test_repeats_roll_one_after_the_other() -> None:
+    chance = FixedChance([1, 2, 3, 4])
+
+    rolls = evaluate_all(parse("6x 2d6"), 2, chance)
+
+    assert ([3, 7], 0) == ([roll.total for roll in rolls], chance.left)
+
+
+def test_repeats_share_one_budget_of_dice_while_drawing() -> None:
+    chance = RecordingChance(1)
+
+    with pytest.raises(DiceTooManyError, match=r"the limit is 10,000 over all repeats\."):
+        evaluate_all(parse("100d6!>=2"), 100, chance)
+
+    assert 10_000 == sum(count for count, _ in chance.requests)
+
+
+def test_repeats_may_use_their_whole_budget() -> None:
+    rolls = evaluate_all(parse("2d6!"), 2, FixedChance([6, 1, 1, 1, 1]), Limits(repeated_dice=5))
+
+    assert [3, 2] == [len(roll.dice) for roll in rolls]
+
+
+def test_each_repeat_stays_within_the_dice_of_a_roll() -> None:
+    with pytest.raises(DiceTooManyError, match=r"the limit is 3 per roll\."):
+        evaluate_all(parse("2d6!"), 2, FixedChance([1, 1, 6, 6, 1, 1]), Limits(dice=3))
+
+
+@pytest.mark.parametrize(("times", "error"), [(0, DiceSyntaxError), (101, DiceTooManyError), (11, DiceTooManyError)])
+def test_too_many_repeats_are_refused_before_the_first_draw(times: int, error: type[DiceError]) -> None:
+    chance = RecordingChance(1)
+
+    with pytest.raises(error):
+        evaluate_all(parse("999d6"), times, chance)
+
+    assert [] == chance.requests
+
+
 def test_explosions_stay_within_the_dice_of_a_roll() -> None:
     with pytest.raises(DiceTooManyError) as caught:
         evaluate(parse("2+900d6!>=2"), RecordingChance(1))
@@ -165,9 +208,12 @@ def test_explosions_stay_within_the_dice_of_a_roll() -> None:
     assert 2 == caught.value.position
 
 
-def test_a_divisor_that_comes_to_zero_is_reported_at_its_operator() -> None:
+def test_a_zero_that_slipped_through_the_check_is_reported_at_its_operator() -> None:
+    divisor = Chain(Dice(1, 6), (Step("-", Number(1)),))
+    expression = replace(parse("1"), root=Chain(Number(10), (Step("//", divisor, 3),)))
+
     with pytest.raises(DiceDivZeroError) as caught:
-        evaluate(parse("10 // (1d6-1)"), FixedChance([1]))
+        evaluate(expression, FixedChance([1]))
 
     assert 3 == caught.value.position
 
@@ -229,6 +275,18 @@ def test_a_total_lies_within_the_bounds_told_before(tree: Node, seed: int) -> No
 
 @untimed
 @given(trees(), st.integers())
+def test_only_the_number_of_dice_can_stop_a_roll_that_was_accepted(tree: Node, seed: int) -> None:
+    try:
+        expression = parse(canonical(_expression(tree)))
+    except DiceError:
+        return
+
+    with suppress(DiceTooManyError):
+        evaluate(expression, RecordingChance(seed))
+
+
+@untimed
+@given(trees(), st.integers())
 def test_no_roll_draws_more_dice_than_its_limit(tree: Node, seed: int) -> None:
     chance = RecordingChance(seed)
 
@@ -262,7 +320,10 @@ def test_no_roll_draws_more_dice_than_its_limit(tree: Node, seed: int) -> None:
         ("1d6/4", Fraction(1, 4), Fraction(3, 2)),
         ("1d6//4", 0, 1),
         ("6/1d3", 2, 6),
-        ("6/(1d3-2)", None, None),
+        ("10/(2d6!)", 0, 5),
+        ("1d6r1r2", 3, 6),
+        ("1d6r1r2r3r4", 1, 6),
+        ("1d6%(0-4)", -3, 0),
         ("1d20%4", 0, 3),
         ("7%4", 3, 3),
         ("2d6!*2", 4, None),

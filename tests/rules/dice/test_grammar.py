@@ -1,3 +1,4 @@
+import re
 from fractions import Fraction
 
 import pytest
@@ -59,11 +60,14 @@ TREES: list[tuple[str, Node]] = [
     ("4d6dh2", Dice(4, 6, (Keep("dh", 2),))),
     ("4d6ph2", Dice(4, 6, (Keep("dh", 2),))),
     ("4d6kh3d1", Dice(4, 6, (Keep("kh", 3), Keep("dl", 1)))),
-    ("1d20ro1", Dice(1, 20, (Reroll(Compare("=", 1), True),))),
-    ("1d20ro", Dice(1, 20, (Reroll(Compare("=", 1), True),))),
-    ("1d20r<=2", Dice(1, 20, (Reroll(Compare("<=", 2), False),))),
-    ("1d20rr!=5", Dice(1, 20, (Reroll(Compare("<>", 5), False),))),
-    ("4dFro", Dice(4, Fate.EVEN, (Reroll(Compare("<", 0), True),))),
+    ("1d20ro1", Dice(1, 20, (Reroll((Compare("=", 1),), True),))),
+    ("1d20ro", Dice(1, 20, (Reroll((Compare("=", 1),), True),))),
+    ("1d20r<=2", Dice(1, 20, (Reroll((Compare("<=", 2),), False),))),
+    ("1d20rr!=5", Dice(1, 20, (Reroll((Compare("<>", 5),), False),))),
+    ("1d6r1r2", Dice(1, 6, (Reroll((Compare("=", 1), Compare("=", 2)), False),))),
+    ("1d6ro1ro<3", Dice(1, 6, (Reroll((Compare("=", 1), Compare("<", 3)), True),))),
+    ("1d6r1ro2", Dice(1, 6, (Reroll((Compare("=", 1),), False), Reroll((Compare("=", 2),), True)))),
+    ("4dFro", Dice(4, Fate.EVEN, (Reroll((Compare("<", 0),), True),))),
     ("6d10!", Dice(6, 10, (Explode(Compare(">=", 10)),))),
     ("6d10e9", Dice(6, 10, (Explode(Compare("=", 9)),))),
     ("6d10x>=9", Dice(6, 10, (Explode(Compare(">=", 9)),))),
@@ -74,6 +78,7 @@ TREES: list[tuple[str, Node]] = [
     ("5d10>=8", Dice(5, 10, (Count(Compare(">=", 8)),))),
     ("5d10 > 8", Dice(5, 10, (Count(Compare(">", 8)),))),
     ("5d10==8", Dice(5, 10, (Count(Compare("=", 8)),))),
+    ("6d6=2=4", Dice(6, 6, (Count(Compare("=", 2)), Count(Compare("=", 4))))),
     ("5d10t8", Dice(5, 10, (Count(Compare("=", 8)),))),
     ("5d10t>=8f<2", Dice(5, 10, (Count(Compare(">=", 8)), Count(Compare("<", 2), True)))),
     ("6d10!>=8", Dice(6, 10, (Explode(Compare(">=", 8)),))),
@@ -81,8 +86,8 @@ TREES: list[tuple[str, Node]] = [
     ("6d10>=8!>=9", Dice(6, 10, (Count(Compare(">=", 8)), Explode(Compare(">=", 9))))),
     ("1d20adv", Dice(2, 20, (Keep("kh", 1),))),
     ("d20 disadvantage", Dice(2, 20, (Keep("kl", 1),))),
-    ("1d20ro1adv", Dice(2, 20, (Reroll(Compare("=", 1), True), Keep("kh", 1)))),
-    ("1d20advro1", Dice(2, 20, (Reroll(Compare("=", 1), True), Keep("kh", 1)))),
+    ("1d20ro1adv", Dice(2, 20, (Reroll((Compare("=", 1),), True), Keep("kh", 1)))),
+    ("1d20advro1", Dice(2, 20, (Reroll((Compare("=", 1),), True), Keep("kh", 1)))),
     ("1d20adv dis adv", Dice(1, 20)),
 ]
 
@@ -130,6 +135,10 @@ def test_canonical_writes_defaults_out(text: str, expected: str) -> None:
     assert expected == canonical(parse(text))
 
 
+def test_canonical_leaves_the_repeats_out_where_a_sentence_tells_them() -> None:
+    assert "1d20+1" == canonical(parse("6x 1d20+1"), with_times=False)
+
+
 @pytest.mark.parametrize(
     ("text", "comment"),
     [
@@ -146,6 +155,18 @@ def test_canonical_writes_defaults_out(text: str, expected: str) -> None:
         ("1d20 Überraschung", "Überraschung"),
         ("1d20 attack!", "attack!"),
         ("6 # six", "six"),
+        ("1d20+5 with the sword", "with the sword"),
+        ("1d20+5 to hit", "to hit"),
+        ("4d6 strength", "strength"),
+        ("1d20 perception check", "perception check"),
+        ("1d20 long-range and/or Ranger's", "long-range and/or Ranger's"),
+        ('1d20 "max damage"', '"max damage"'),
+        ("1d20 атака", "атака"),
+        ("1d20 dürfen", "dürfen"),
+        ("1d20 第三", "第三"),
+        ("1d20 # +5 and 2d6", "+5 and 2d6"),
+        ("1d20 /* highest 3 */", "highest 3"),
+        ("1d20 stealth # DC 15", "stealth # DC 15"),
     ],
 )
 def test_a_comment_is_what_follows_the_notation(text: str, comment: str) -> None:
@@ -183,7 +204,11 @@ def test_division_and_comment_share_two_slashes() -> None:
         ("7//2", "rpg-dice-roller"),
         ("7/2", "exactly"),
         ("3d6kh4", "keeps all of 3"),
-        ("2d6 d6", "drops every die"),
+        ("2d6d6", "drops every die"),
+        ("10d6d4", "To add a d4, write +1d4."),
+        ("10d10t8", "exactly 8. Write t>=8"),
+        ("1d6r1r2", "as in Roll20"),
+        ("1d6r1ro2", "may bring back a face"),
         ("4d6kh2kl1", "joins"),
         ("4d6 x6", "6x in front"),
     ],
@@ -219,6 +244,26 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 @given(st.text("0123456789d%fFkhlprodiexam!<>=+-*/()[]{}@,#x .\"'t\t\n", max_size=40))
 def test_text_of_dice_letters_is_parsed_or_refused(text: str) -> None:
     _parse_or_refuse(text)
+
+
+_PIECES = [
+    *("1d20", "4d6", "d4", "kh1", "5", "٣", "６", "½", "+", "-", "*", "/", "//", "%", "^", ">=", ",", "(", ")", "[a]"),
+    *(" ", " ", " ", '"', "'", "fire", "at", "w/", "to", "кh", "dF", "!", "re-roll", "adv"),
+]
+
+
+@untimed
+@given(st.lists(st.sampled_from(_PIECES), max_size=8).map(lambda pieces: "1d20 " + "".join(pieces)))
+def test_a_comment_without_its_mark_swallows_no_digit_and_no_operator(text: str) -> None:
+    try:
+        parsed = parse(text)
+    except DiceError:
+        return
+
+    comment = parsed.comment.removeprefix("//")
+    assert not re.search(r"\d|[+*%^<>=@\[\]{}]|(?<![^\W\d_])[-/]|[-/](?![^\W\d_])|\bd[fF]\b", comment)
+    assert not any(letter.isdigit() for letter in comment)
+    assert parsed.root == parse(text.removesuffix(parsed.comment)).root
 
 
 @untimed

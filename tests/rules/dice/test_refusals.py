@@ -1,6 +1,6 @@
 import pytest
 
-from ttrpg_mcp.rules.dice import DiceError, DiceTooBigError, DiceUnclosedError, parse
+from ttrpg_mcp.rules.dice import DiceAmbiguousError, DiceError, DiceTooBigError, DiceUnclosedError, parse
 
 REFUSED: list[tuple[str, str, int, str]] = [
     ("4d6kx3", "DICE_SYNTAX", 4, 'Unexpected "x" after "k": a number is expected. Did you mean 4d6kh3?'),
@@ -29,10 +29,25 @@ REFUSED: list[tuple[str, str, int, str]] = [
     ("1d6[]", "DICE_SYNTAX", 3, "A label needs a word."),
     ("(1d20 fire)", "DICE_SYNTAX", 6, "a comment stands only at the end"),
     ("1d20 /* x */ +1", "DICE_SYNTAX", 12, "A comment stands only at the end."),
-    ("1d20 goblin1", "DICE_SYNTAX", 5, "Write # before a comment."),
-    ("1d20 ac>15", "DICE_SYNTAX", 5, "Write # before a comment."),
     ("1d20+5$", "DICE_SYNTAX", 6, 'Unexpected "$".'),
-    ("1d20\x00", "DICE_SYNTAX", 4, 'Unexpected "·".'),
+    ("6d10>=3<=5", "DICE_SYNTAX", 7, "Chains of comparisons are not supported"),
+    ("6d10>=8<2", "DICE_SYNTAX", 7, "such as =3=4=5"),
+    ("6d10t<=5!t>=3", "DICE_SYNTAX", 9, "Chains"),
+    ("2d6<>3<>5", "DICE_SYNTAX", 6, "Chains"),
+    ("2d6<>3=3", "DICE_SYNTAX", 6, "Chains"),
+    ("2d6=1>=2", "DICE_SYNTAX", 5, "Chains"),
+    ("2d2=1=2", "DICE_SYNTAX", 5, "Chains"),
+    ("1d20 5", "DICE_SYNTAX", 5, "Did you mean 1d20+5?"),
+    ("1d% 5", "DICE_SYNTAX", 4, "Did you mean 1d%+5?"),
+    ("4dF 2", "DICE_SYNTAX", 4, "Did you mean 4dF+2?"),
+    ("1d20\x00", "DICE_SYNTAX", 4, "Unexpected invisible letter U+0000."),
+    ("1d20+\n5", "DICE_SYNTAX", 5, "Unexpected line break. Write the expression on one line, as plain text."),
+    ("1d20\u2028", "DICE_SYNTAX", 4, "line break"),
+    ("2d6[fi\x1bre]", "DICE_SYNTAX", 6, "U+001B"),
+    ("2d6 # a\u202eb", "DICE_SYNTAX", 7, "U+202E"),
+    ("2d6 /* \u2066 */", "DICE_SYNTAX", 7, "U+2066"),
+    ("2d6 fire\x85", "DICE_SYNTAX", 8, "U+0085"),
+    ("2d6 # \ud800", "DICE_SYNTAX", 6, "U+D800"),
     ("1d20−1", "DICE_SYNTAX", 4, 'Did you mean "-"?'),
     ("0x1d6", "DICE_SYNTAX", 0, "at least once"),
     ("٣d6", "DICE_SYNTAX", 0, "Unexpected"),
@@ -45,6 +60,7 @@ REFUSED: list[tuple[str, str, int, str]] = [
     ("# only this", "DICE_EMPTY", 0, "Nothing to roll."),
     ("1d2 0", "DICE_SPACE", 3, "A blank inside the dice. Remove the space: 1d20."),
     ("1 d20", "DICE_SPACE", 1, "Remove the space: 1d20."),
+    ("1d10 0", "DICE_SPACE", 4, "Remove the space: 1d100."),
     ("1d 20", "DICE_SPACE", 2, "Remove the space: 1d20."),
     ("4d6kh 3", "DICE_SPACE", 5, "Remove the space: kh3."),
     ("3d6! 2d6", "DICE_SPACE", 4, "Remove the space: !2."),
@@ -59,8 +75,17 @@ REFUSED: list[tuple[str, str, int, str]] = [
     ("1d6!>0", "DICE_ENDLESS", 3, "above 0"),
     ("1d6kh1r<>7", "DICE_ENDLESS", 6, "not 7"),
     ("4dF!<2", "DICE_ENDLESS", 3, "dF"),
+    ("1d2r1r2", "DICE_ENDLESS", 3, "Every face of a d2 is 1 or 2: it would be rerolled forever."),
     ("10/(1-1)", "DICE_DIV_ZERO", 2, "Division by zero."),
     ("7%0", "DICE_DIV_ZERO", 1, "Division by zero."),
+    ("0*(1/(1d20//20-1))", "DICE_DIV_ZERO", 4, "Division by what may come to zero."),
+    ("6/(1d3-2)", "DICE_DIV_ZERO", 1, "Divide by something that is always above 0."),
+    ("10 // (1d6-1)", "DICE_DIV_ZERO", 3, "may come to zero"),
+    ("10%(4dF!)", "DICE_DIV_ZERO", 2, "may come to zero"),
+    ("1/(1d6rr1-1)", "DICE_DIV_ZERO", 1, "may come to zero"),
+    ("1/(5d10>=8)", "DICE_DIV_ZERO", 1, "may come to zero"),
+    ("1d6!*300000000000000", "DICE_TOO_BIG", 4, "The result may pass"),
+    ("(7%(0-1d4))*999999999999999", "DICE_TOO_BIG", 11, "The result may pass"),
     ("1+1111111111111111", "DICE_TOO_BIG", 2, "A number of 16 digits; the limit is 15."),
     ("999999999*999999999", "DICE_TOO_BIG", 9, "The result may pass 1,000,000,000,000,000"),
     ("+".join("1" * 201), "DICE_TOO_BIG", 400, "more than 200 parts"),
@@ -75,11 +100,54 @@ REFUSED: list[tuple[str, str, int, str]] = [
         "cs counts successes in Foundry and marks crits in Roll20. Write 5d10>=8 to count.",
     ),
     ("4d6 drop lowest", "DICE_AMBIGUOUS", 4, "Write it as in 4d6dl1, or # in front of a comment."),
-    ("1d20 with advantage", "DICE_AMBIGUOUS", 5, "Write it as in 2d20kh1, or # in front of a comment."),
+    ("1d20 with advantage", "DICE_AMBIGUOUS", 10, "Write it as in 2d20kh1, or # in front of a comment."),
     ("1d20 plus 5", "DICE_AMBIGUOUS", 5, "Write it as in 1d20+5, or # in front of a comment."),
     ("4d6 rex", "DICE_AMBIGUOUS", 4, '"rex" may be modifiers or a comment.'),
+    ("10d6 d4", "DICE_AMBIGUOUS", 5, "Write +1d4 to add, or dl4 to drop."),
     ("1d20+@str", "DICE_UNKNOWN_VAR", 5, '"@str" is not known here.'),
     ("foo(3)", "DICE_UNKNOWN_FUNC", 0, 'Unknown function "foo".'),
+]
+
+SWALLOWED: list[tuple[str, int]] = [
+    ("1d8 slashing + 2d6 fire", 13),
+    ("2d6 fire + 1d8 cold", 9),
+    ("1d20 stealth +5", 13),
+    ("1d20 for attack +5", 16),
+    ('1d20 "attack" + 5', 14),
+    ("1d20 STR +3", 9),
+    ("1d20 with bless +1d4", 16),
+    ("1d20 bonus +3", 11),
+    ("1d20 proficiency (+3)", 17),
+    ("1d20 and 1d6", 9),
+    ("1d20 hit, 2d6 damage", 8),
+    ("1d20 hit, d6 damage", 8),
+    ("1d20 // attack + 5", 15),
+    ("1d20 w/ advantage", 8),
+    ("1d20 at advantage", 8),
+    ("1d20 'sneak' dis", 13),
+    ("2d20 take highest", 5),
+    ("2d20 highest", 5),
+    ("4d6 best 3", 4),
+    ("4d6 top 3", 4),
+    ("4d6 without lowest", 4),
+    ("8d6 half", 4),
+    ("2d6 doubled", 4),
+    ("8d6 half-damage", 4),
+    ("2d6 fire re-rolling", 9),
+    ("1d20 stealth + dex", 13),
+    ("1d20 stealth - dex", 13),
+    ("1d20 stealth -dex", 13),
+    ("1d20 skill and dF", 15),
+    ("1d20 attack [fire]", 12),
+    ("1d20 goblin1", 5),
+    ("1d20 ac>15", 7),
+    ("1d20 bonus ٣", 11),
+    ("1d20 bonus ½", 11),
+    ("4d6 кh3", 4),
+    ("4d6 кһ", 4),
+    ("1d20 ｄ６", 5),
+    ("1d20 with аdvantage", 10),
+    ("1d20 with ａｄｖ", 10),
 ]
 
 NOT_YET: list[tuple[str, int]] = [
@@ -129,6 +197,15 @@ def test_a_text_is_refused_with_code_and_position(text: str, code: str, position
 
     assert (code, position) == (caught.value.code, caught.value.position)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "position"), SWALLOWED)
+def test_a_comment_that_would_swallow_a_part_of_the_roll_is_refused(text: str, position: int) -> None:
+    with pytest.raises(DiceAmbiguousError) as caught:
+        parse(text)
+
+    assert position == caught.value.position
+    assert "# in front of a comment" in caught.value.suggestion
 
 
 @pytest.mark.parametrize(("text", "position"), NOT_YET)

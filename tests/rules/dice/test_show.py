@@ -20,6 +20,7 @@ from ttrpg_mcp.rules.dice.show import number
         ("8-(4-2)", [], "8 - (4 - 2) = 6"),
         ("0d6+1d4", [2], "0d6 () + 1d4 (2) = 2"),
         ("10/3", [], "10 / 3 = 3.333333"),
+        ("1d6/999999999999999", [2], "1d6 (2) / 999999999999999 = 2/999999999999999"),
     ],
 )
 def test_a_breakdown_shows_every_die(text: str, faces: list[int], expected: str) -> None:
@@ -39,8 +40,10 @@ def test_a_breakdown_of_many_dice_is_cut() -> None:
         (Fraction(7, 2), "3.5"),
         (Fraction(-1, 8), "-0.125"),
         (Fraction(2, 3), "0.666667"),
-        (Fraction(1, 10**9), "0"),
+        (Fraction(1, 10**9), "1/1000000000"),
+        (Fraction(-1, 10**9), "-1/1000000000"),
+        (Fraction(1, 10**60), "about 0"),
     ],
 )
-def test_a_number_has_at_most_six_places(value: Value, expected: str) -> None:
+def test_a_number_has_at_most_six_places_but_is_never_shown_as_zero(value: Value, expected: str) -> None:
     assert expected == number(value)

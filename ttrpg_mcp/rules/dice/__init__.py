@@ -34,7 +34,7 @@ from ttrpg_mcp.rules.dice.errors import (
     DiceUnknownVarError,
     FaceImpossible,
 )
-from ttrpg_mcp.rules.dice.evaluate import evaluate
+from ttrpg_mcp.rules.dice.evaluate import evaluate, evaluate_all
 from ttrpg_mcp.rules.dice.grammar import parse
 from ttrpg_mcp.rules.dice.limits import DEFAULT_LIMITS, Limits
 from ttrpg_mcp.rules.dice.roll import Roll
@@ -76,6 +76,7 @@ __all__ = [
     "check",
     "commitment",
     "evaluate",
+    "evaluate_all",
     "open_half",
     "parse",
     "secret_half",

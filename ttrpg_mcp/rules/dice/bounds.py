@@ -5,19 +5,37 @@ Every dice term stands in a tree once, so sums and products of bounds are exact.
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
 from ttrpg_mcp.rules.dice.arithmetic import apply, exact
-from ttrpg_mcp.rules.dice.tree import Bounds, Clamp, Count, Dice, Explode, Keep, Reroll, Value
+from ttrpg_mcp.rules.dice.tree import Bounds, Clamp, Count, Dice, Explode, Keep, Reroll, Value, unmet
 
-__all__ = ["UNKNOWN", "combined", "magnitude", "negated", "of_dice"]
+__all__ = ["UNKNOWN", "combined", "magnitude", "negated", "of_dice", "worst_of_dice"]
 
 UNKNOWN: Final = Bounds(None, None, is_whole=False)
 
 
 def of_dice(dice: Dice) -> Bounds:
-    """The bounds of a dice term; there is no highest where dice explode."""
+    """The bounds of a dice term, as people are told them; there is no highest where dice explode."""
+    count, low, high, explodes = _each(dice)
+    if explodes:
+        return Bounds(count * low if low >= 0 else None, None)
+    return Bounds(count * low, count * high)
+
+
+def worst_of_dice(dice: Dice, most: int) -> Bounds:
+    """What a dice term cannot pass with at most this many dice, even if every chain runs to its limit."""
+    unlucky = tuple(replace(one, once=True) if isinstance(one, Reroll) else one for one in dice.modifiers)
+    count, low, high, explodes = _each(replace(dice, modifiers=unlucky))
+    if explodes:
+        return Bounds(count * low if low >= 0 else most * low, most * high)
+    return Bounds(count * low, count * high)
+
+
+def _each(dice: Dice) -> tuple[int, int, int, bool]:
+    """How many dice count, the lowest and the highest value of each, and whether they explode."""
     count, low, high = dice.count, dice.lowest, dice.highest
     explodes = False
     for modifier in dice.modifiers:
@@ -37,9 +55,7 @@ def of_dice(dice: Dice) -> Bounds:
                 pass
     if dice.is_pool:
         low, high = _counted(dice)
-    if explodes:
-        return Bounds(count * low if low >= 0 else None, None)
-    return Bounds(count * low, count * high)
+    return count, low, high, explodes
 
 
 def negated(bounds: Bounds) -> Bounds:
@@ -68,17 +84,12 @@ def _kept(keep: Keep, count: int) -> int:
 
 def _rerolled(reroll: Reroll, low: int, high: int) -> tuple[int, int]:
     """The faces that stay, where at least half of them do; else a chain of rerolls may reach its limit on any face."""
-    point = reroll.point
-    match "" if reroll.once else point.operator:
-        case "<" | "<=":
-            stays = range(max(low, point.value + (point.operator == "<=")), high + 1)
-        case ">" | ">=":
-            stays = range(low, min(high, point.value - (point.operator == ">=")) + 1)
-        case "=":
-            stays = range(low + (point.value == low), high + 1 - (point.value == high))
-        case _:
-            stays = range(low, high + 1)
-    return (stays[0], stays[-1]) if 2 * len(stays) >= high + 1 - low else (low, high)
+    stays = [] if reroll.once else unmet(reroll.points, low, high)
+    if not stays:
+        return low, high
+    inside = range(stays[0], stays[-1] + 1)
+    holes = {point.value for point in reroll.points if point.operator == "=" and point.value in inside}
+    return (stays[0], stays[-1]) if 2 * (len(inside) - len(holes)) >= high + 1 - low else (low, high)
 
 
 def _counted(dice: Dice) -> tuple[int, int]:
@@ -136,9 +147,11 @@ def _floor_quotient(left: Bounds, right: Bounds) -> Bounds:
 
 def _rest(left: Bounds, right: Bounds) -> Bounds:
     is_whole = left.is_whole and right.is_whole
-    if right.low is None or right.low <= 0:
-        return Bounds(None, None, is_whole)
-    return Bounds(0, None if right.high is None else right.high - is_whole, is_whole)
+    if right.low is not None and right.low > 0:
+        return Bounds(0, None if right.high is None else right.high - is_whole, is_whole)
+    if right.high is not None and right.high < 0:
+        return Bounds(None if right.low is None else right.low + is_whole, 0, is_whole)
+    return Bounds(None, None, is_whole)
 
 
 def _around(values: Iterable[Value], *, is_whole: bool) -> Bounds:

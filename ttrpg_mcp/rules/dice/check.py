@@ -1,9 +1,11 @@
 """What can be known before the first die is drawn is checked here."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from ttrpg_mcp.rules.dice.arithmetic import DIVISIONS
-from ttrpg_mcp.rules.dice.bounds import combined, magnitude, negated, of_dice
+from ttrpg_mcp.rules.dice.bounds import combined, magnitude, negated, of_dice, worst_of_dice
 from ttrpg_mcp.rules.dice.errors import (
     DiceDivZeroError,
     DiceEndlessError,
@@ -27,6 +29,7 @@ from ttrpg_mcp.rules.dice.tree import (
     Reroll,
     Value,
     dice_in,
+    unmet,
 )
 
 __all__ = ["check", "inspected"]
@@ -57,14 +60,18 @@ def inspected(root: Node, text: str, limits: Limits) -> Bounds:
 
     Raises:
         DiceTooManyError, DiceSidesError, DiceEndlessError: of the dice.
-        DiceDivZeroError: a divisor that can be nothing but zero.
+        DiceDivZeroError: a divisor that may come to zero.
         DiceTooBigError: a value that may pass its limit.
     """
     _check_counts(root, text, limits)
     for dice in dice_in(root):
         _check_sides(dice, text, limits)
         _check_end(dice, text)
-    return _Inspector(text, limits.value).bounds(root)
+    told = _Inspector(text, limits.value, of_dice).bounds(root)
+    if any(isinstance(modifier, Explode | Reroll) for dice in dice_in(root) for modifier in dice.modifiers):
+        # An error after the draw would tell what was drawn; so the worst case counts, however unlikely it is.
+        _Inspector(text, limits.value, partial(worst_of_dice, most=limits.dice)).bounds(root)
+    return told
 
 
 def _check_counts(root: Node, text: str, limits: Limits) -> None:
@@ -93,34 +100,35 @@ def _check_end(dice: Dice, text: str) -> None:
     for modifier in dice.modifiers:
         match modifier:
             case Explode(point=point):
-                does = "explode"
-            case Reroll(point=point, once=False):
+                points, does = (point,), "explode"
+            case Reroll(points=points, once=False):
                 does = "be rerolled"
             case _:
                 continue
-        if point.covers(dice.lowest, dice.highest):
-            raise _endless(dice, point, does, text, modifier.position)
+        if not unmet(points, dice.lowest, dice.highest):
+            raise _endless(dice, points, does, text, modifier.position)
 
 
-def _endless(dice: Dice, point: Compare, does: str, text: str, position: int) -> DiceEndlessError:
-    faces = _WORDS[point.operator].format(point.value)
+def _endless(dice: Dice, points: Iterable[Compare], does: str, text: str, position: int) -> DiceEndlessError:
+    faces = " or ".join(_WORDS[point.operator].format(point.value) for point in points)
     problem = f"Every face of a {dice.name} is {faces}: it would {does} forever."
     return DiceEndlessError(text, position, problem)
 
 
 class _Inspector:
-    """Bounds from the leaves up; what is certain to fail, or may grow too big, is refused at its operator."""
+    """Bounds from the leaves up; a divisor that may be zero, or a value too big, is refused at its operator."""
 
-    def __init__(self, text: str, largest: Value) -> None:
+    def __init__(self, text: str, largest: Value, bounds_of_dice: Callable[[Dice], Bounds]) -> None:
         self._text = text
         self._largest = largest
+        self._bounds_of_dice = bounds_of_dice
 
     def bounds(self, node: Node) -> Bounds:
         match node:
             case Number():
                 return Bounds(node.value, node.value, isinstance(node.value, int))
             case Dice():
-                return of_dice(node)
+                return self._bounds_of_dice(node)
             case Negate():
                 return negated(self.bounds(node.operand))
             case Labelled():
@@ -132,10 +140,20 @@ class _Inspector:
         bounds = self.bounds(chain.first)
         for step in chain.steps:
             right = self.bounds(step.operand)
-            if step.operator in DIVISIONS and right.low == right.high == 0:
-                raise DiceDivZeroError(self._text, step.position, "Division by zero.")
+            if step.operator in DIVISIONS and _has_zero(right):
+                raise self._zero(step.position, right)
             bounds = combined(step.operator, bounds, right)
             if magnitude(bounds) > self._largest:
                 problem = f"The result may pass {self._largest:,}; that is the limit of every value."
                 raise DiceTooBigError(self._text, step.position, problem)
         return bounds
+
+    def _zero(self, position: int, divisor: Bounds) -> DiceDivZeroError:
+        if divisor.low == divisor.high == 0:
+            return DiceDivZeroError(self._text, position, "Division by zero.")
+        suggestion = "Divide by something that is always above 0."
+        return DiceDivZeroError(self._text, position, "Division by what may come to zero.", suggestion)
+
+
+def _has_zero(bounds: Bounds) -> bool:
+    return (bounds.low is None or bounds.low <= 0) and (bounds.high is None or bounds.high >= 0)

@@ -4,7 +4,7 @@ RuleError
 └── DiceError                                   the expression is refused; nothing was rolled, or nothing of it counts
     ├── DiceAdvantageError   DICE_ADVANTAGE     there is no one single die to roll twice
     ├── DiceAmbiguousError   DICE_AMBIGUOUS     two readings, and a guess would be off by a whole total
-    ├── DiceDivZeroError     DICE_DIV_ZERO      division by zero
+    ├── DiceDivZeroError     DICE_DIV_ZERO      division by what is, or may come to, zero
     ├── DiceEmptyError       DICE_EMPTY         nothing to roll
     ├── DiceEndlessError     DICE_ENDLESS       a die that would explode or be rerolled forever
     ├── DiceSidesError       DICE_SIDES         no side, or too many sides
@@ -98,7 +98,7 @@ class DiceAmbiguousError(DiceError):
 
 
 class DiceDivZeroError(DiceError):
-    """Division by zero."""
+    """Division by what is zero, or may come to zero."""
 
     code = "DICE_DIV_ZERO"
 

@@ -3,6 +3,7 @@
 from ttrpg_mcp.rules.dice import readings
 from ttrpg_mcp.rules.dice.arithmetic import DIVISIONS, apply
 from ttrpg_mcp.rules.dice.chance import Chance
+from ttrpg_mcp.rules.dice.check import check
 from ttrpg_mcp.rules.dice.die import Die
 from ttrpg_mcp.rules.dice.errors import DiceDivZeroError, DiceTooBigError
 from ttrpg_mcp.rules.dice.labels import subtotals
@@ -11,42 +12,71 @@ from ttrpg_mcp.rules.dice.roll import Roll
 from ttrpg_mcp.rules.dice.throw import Source, Throw, throw
 from ttrpg_mcp.rules.dice.tree import Chain, Dice, Expression, Labelled, Negate, Node, Number, Step, Value
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "evaluate_all"]
 
 
 def evaluate(expression: Expression, chance: Chance, limits: Limits = DEFAULT_LIMITS) -> Roll:
-    """Roll the expression once; the caller repeats it `expression.times`.
+    """Roll the expression once, whatever its `times`; evaluate_all repeats it.
 
     Terms are drawn from the left, each with one call for all its dice; a modifier's new dice follow one by one.
+    limits are those that the expression was parsed with, or tighter.
 
     Raises:
         DiceTooManyError: explosions and rerolls passed the limit of dice.
-        DiceDivZeroError: a divisor came to zero.
-        DiceTooBigError: a value passed its limit.
     """
-    run = _Run(expression, chance, limits)
-    total = run.value(expression.root)
-    failures = [pool.failures for pool in run.pools if pool.failures is not None]
-    return Roll(
-        expression=expression,
-        total=total,
-        dice=run.dice(),
-        successes=sum([pool.value for pool in run.pools]) if run.pools else None,
-        failures=sum(failures) if failures else None,
-        by_label=run.by_label(),
-        notes=run.notes(),
-    )
+    return _Run(expression, chance, limits, limits.repeated_dice).roll()
+
+
+def evaluate_all(
+    expression: Expression, times: int, chance: Chance, limits: Limits = DEFAULT_LIMITS
+) -> tuple[Roll, ...]:
+    """Roll the expression this often, one roll after the other, within one budget of dice.
+
+    times is 1..limits.repeats and counts alone; `expression.times` is for the caller to take.
+
+    Raises:
+        DiceTooManyError: too many repeats or dice, seen before the first draw; or explosions and rerolls passed the
+            limit of a roll, or of all repeats together.
+        DiceSyntaxError: no repeat at all.
+    """
+    check(expression, times, limits)
+    rolls: list[Roll] = []
+    left = limits.repeated_dice
+    for _ in range(times):
+        run = _Run(expression, chance, limits, left)
+        rolls.append(run.roll())
+        left -= run.drawn
+    return tuple(rolls)
 
 
 class _Run:
     """One evaluation."""
 
-    def __init__(self, expression: Expression, chance: Chance, limits: Limits) -> None:
+    def __init__(self, expression: Expression, chance: Chance, limits: Limits, left_for_repeats: int) -> None:
         self.pools: list[Throw] = []
         self._expression = expression
         self._largest = limits.value
-        self._source = Source(chance, expression.text, limits)
+        self._source = Source(chance, expression.text, limits, left_for_repeats)
         self._throws: list[Throw] = []
+
+    @property
+    def drawn(self) -> int:
+        """How many dice were drawn so far."""
+        return self._source.drawn
+
+    def roll(self) -> Roll:
+        """The finished roll; asked for once."""
+        total = self.value(self._expression.root)
+        failures = [pool.failures for pool in self.pools if pool.failures is not None]
+        return Roll(
+            expression=self._expression,
+            total=total,
+            dice=self.dice(),
+            successes=sum([pool.value for pool in self.pools]) if self.pools else None,
+            failures=sum(failures) if failures else None,
+            by_label=self.by_label(),
+            notes=self.notes(),
+        )
 
     def value(self, node: Node) -> Value:
         """The exact value of a node; draws what it needs, from the left."""
@@ -89,6 +119,7 @@ class _Run:
         return thrown.value
 
     def _applied(self, step: Step, left: Value, right: Value) -> Value:
+        # Both errors are ruled out by the check of the bounds; a total that is wrong would be worse than a leak.
         if step.operator in DIVISIONS and right == 0:
             raise DiceDivZeroError(self._expression.text, step.position, "Division by zero.")
         if step.operator == "%" and left * right < 0:

@@ -5,7 +5,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
-from ttrpg_mcp.rules.dice import readings, refusals
+from ttrpg_mcp.rules.dice import comments, readings, refusals
 from ttrpg_mcp.rules.dice.advantage import Way, doubled
 from ttrpg_mcp.rules.dice.arithmetic import exact
 from ttrpg_mcp.rules.dice.check import check, inspected
@@ -44,6 +44,8 @@ def parse(text: str, limits: Limits = DEFAULT_LIMITS) -> Expression:
 
 @lru_cache(maxsize=512)
 def _parsed(text: str, limits: Limits) -> Expression:
+    if refusal := refusals.invisible(text):
+        raise refusal
     if not text.strip() or text.lstrip().startswith("#"):
         raise DiceEmptyError(text, 0, "Nothing to roll.", "Example: 1d20+5")
     times, start = _repeat(text, limits)
@@ -82,7 +84,7 @@ class _Parser:
         if not self.cursor.is_at(Kind.END, Kind.COMMENT):
             raise refusals.unfinished(self.cursor)
         comment = self.cursor.advance()
-        if comment.kind is Kind.COMMENT and (refusal := refusals.instruction(self.cursor, comment)):
+        if comment.kind is Kind.COMMENT and (refusal := comments.swallowing(self.cursor.text, comment)):
             raise refusal
         return root, _bare_comment(comment.text)
 

@@ -1,14 +1,15 @@
 """What may follow dice: modifiers and counts, from tokens to the tree."""
 
 import re
+from dataclasses import replace
 from typing import Final, Literal
 
 from ttrpg_mcp.rules.dice import readings
 from ttrpg_mcp.rules.dice.advantage import Way
 from ttrpg_mcp.rules.dice.cursor import Cursor
 from ttrpg_mcp.rules.dice.errors import DiceAmbiguousError, DiceSpaceError, DiceSyntaxError, quoted
-from ttrpg_mcp.rules.dice.tokens import Kind, Token
-from ttrpg_mcp.rules.dice.tree import Clamp, Compare, Count, Dice, Explode, Keep, Modifier, Reroll
+from ttrpg_mcp.rules.dice.tokens import COMMON_DICE, Kind, Token
+from ttrpg_mcp.rules.dice.tree import Clamp, Compare, Count, Dice, Explode, Keep, Modifier, Reroll, unmet
 
 __all__ = ["parse_modifiers"]
 
@@ -43,6 +44,8 @@ _INSTEAD: Final = {
     "sf": "Write f with a compare point behind a count, such as >=8f<2.",
     "tt": "Write t and roll once more for those that count double.",
 }
+_LOWER: Final = frozenset({">", ">="})
+_UPPER: Final = frozenset({"<", "<="})
 _MISTYPED_KEEP: Final = re.compile(r"[a-z]+(\d+)", re.IGNORECASE | re.ASCII)
 
 
@@ -58,8 +61,10 @@ def parse_modifiers(cursor: Cursor, dice: Dice) -> tuple[Dice, list[Way]]:
             cursor.advance()
         else:
             modifiers.append(_modifier(cursor, dice, name))
+    modifiers = _with_joined_rerolls(cursor, modifiers)
     _note_keeps(cursor, dice, modifiers)
     _check_failures(cursor, dice, modifiers)
+    _check_successes(cursor, dice, modifiers)
     return Dice(dice.count, dice.sides, tuple(modifiers), dice.position), ways
 
 
@@ -86,6 +91,8 @@ def _keep(cursor: Cursor, dice: Dice, name: str) -> Keep:
         raise DiceSyntaxError(cursor.text, token.position, "To keep or drop by value is not supported yet.", suggestion)
     if cursor.is_at(Kind.NUMBER):
         keep = Keep(_KEEPS[name], _touching_number(cursor, token), token.position)
+        if name == "d":
+            _check_drop(cursor, dice, keep, token)
         if name in ("k", "p"):
             cursor.note(readings.keeps_by_rank(name, keep))
         return keep
@@ -95,6 +102,18 @@ def _keep(cursor: Cursor, dice: Dice, name: str) -> Keep:
     if behind == "-":  # one die less a number, or a negative count?
         raise cursor.unexpected("a number", f"To subtract, write {token.text}1 before the minus.")
     return Keep(_KEEPS[name], 1, token.position)
+
+
+def _check_drop(cursor: Cursor, dice: Dice, keep: Keep, token: Token) -> None:
+    """`10d6 d4` drops four dice for a parser, and is a forgotten plus for a reader."""
+    if keep.count not in COMMON_DICE:
+        return
+    if token.is_spaced:
+        problem = f"{quoted(f'd{keep.count}')} behind dice may be dice to add, or drop the lowest {keep.count}."
+        suggestion = f"Write +1d{keep.count} to add, or dl{keep.count} to drop."
+        raise DiceAmbiguousError(cursor.text, token.position, problem, suggestion)
+    if keep.count < dice.count:
+        cursor.note(readings.drops_lowest(keep))
 
 
 def _meant_keep(cursor: Cursor, dice: Dice, token: Token) -> str:
@@ -115,7 +134,7 @@ def _reroll(cursor: Cursor, dice: Dice, name: str) -> Reroll:
     if name == "r":
         cursor.note(readings.rerolls_until())
     lowest = Compare("=", dice.lowest) if dice.lowest >= 0 else Compare("<", dice.lowest + 1)
-    return Reroll(_point(cursor, token) or lowest, name == "ro", token.position)
+    return Reroll((_point(cursor, token) or lowest,), name == "ro", token.position)
 
 
 def _explode(cursor: Cursor, dice: Dice, name: str) -> Explode:
@@ -131,9 +150,12 @@ def _explode(cursor: Cursor, dice: Dice, name: str) -> Explode:
 
 def _named_count(cursor: Cursor, name: str) -> Count:
     token = cursor.advance()
+    is_bare = cursor.is_at(Kind.NUMBER)
     point = _point(cursor, token)
     if point is None:
         raise cursor.unexpected("a comparison", f"Example: 5d10{'t>=8' if name == 't' else '>=8f<2'}.")
+    if name == "t" and is_bare:
+        cursor.note(readings.counts_exactly(point))
     return Count(point, name == "f", token.position)
 
 
@@ -195,6 +217,21 @@ def _refuse_dice(cursor: Cursor) -> None:
         raise DiceSyntaxError(cursor.text, token.position, problem, "Write dl to drop the lowest dice.")
 
 
+def _with_joined_rerolls(cursor: Cursor, modifiers: list[Modifier]) -> list[Modifier]:
+    """Rerolls of one kind in a row are one set of faces: else `r1r2` could end on a 1."""
+    joined: list[Modifier] = []
+    for modifier in modifiers:
+        last = joined[-1] if joined else None
+        if isinstance(modifier, Reroll) and isinstance(last, Reroll) and modifier.once == last.once:
+            cursor.note(readings.rerolls_together())
+            joined[-1] = replace(last, points=last.points + modifier.points)
+        else:
+            joined.append(modifier)
+    if sum(isinstance(modifier, Reroll) for modifier in joined) > 1:
+        cursor.note(readings.rerolls_in_turn())
+    return joined
+
+
 def _note_keeps(cursor: Cursor, dice: Dice, modifiers: list[Modifier]) -> None:
     keeps = [modifier for modifier in modifiers if isinstance(modifier, Keep)]
     if len(keeps) > 1:
@@ -213,6 +250,17 @@ def _check_failures(cursor: Cursor, dice: Dice, modifiers: list[Modifier]) -> No
     if counts and all(count.is_failure for count in counts):
         problem = f"f takes failures from a count, but {quoted(dice.name)} counts nothing."
         raise DiceSyntaxError(cursor.text, counts[0].position, problem, "Example: 5d10>=8f<2.")
+
+
+def _check_successes(cursor: Cursor, dice: Dice, modifiers: list[Modifier]) -> None:
+    """Several points join what they count, so that `>=3<=5`, meant as "3 to 5", would count every die."""
+    counts = [modifier for modifier in modifiers if isinstance(modifier, Count) and not modifier.is_failure]
+    operators = {count.point.operator for count in counts}
+    is_range = operators & _LOWER and operators & _UPPER
+    if is_range or (len(counts) > 1 and not unmet([count.point for count in counts], dice.lowest, dice.highest)):
+        problem = "Chains of comparisons are not supported: each would count on its own, and together too much."
+        suggestion = "Write each face that counts, such as =3=4=5."
+        raise DiceSyntaxError(cursor.text, counts[-1].position, problem, suggestion)
 
 
 def _unsupported(cursor: Cursor, name: str) -> DiceSyntaxError | DiceAmbiguousError:

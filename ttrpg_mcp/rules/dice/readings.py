@@ -4,7 +4,9 @@ from ttrpg_mcp.rules.dice.tree import Compare, Keep
 
 __all__ = [
     "counted",
+    "counts_exactly",
     "drops_all",
+    "drops_lowest",
     "exact_division",
     "explodes_on",
     "explodes_x",
@@ -13,6 +15,8 @@ __all__ = [
     "keeps_by_rank",
     "keeps_in_turn",
     "percentile",
+    "rerolls_in_turn",
+    "rerolls_together",
     "rerolls_until",
     "strict",
     "wrapped_rest",
@@ -23,6 +27,11 @@ def counted(term: str, point: Compare) -> str:
     """A compare point behind dice counts them."""
     instead = " Set dc for that." if point.operator == ">=" else ""
     return f"{term}{point.operator}{point.value} counts dice one by one; d20 (Avrae) compares the total.{instead}"
+
+
+def counts_exactly(point: Compare) -> str:
+    """A `t` with a bare number."""
+    return f"t{point.value} counts dice that show exactly {point.value}. Write t>={point.value} for that or more."
 
 
 def strict(point: Compare) -> str:
@@ -50,6 +59,21 @@ def keeps_all(keep: Keep, count: int) -> str:
 def drops_all(keep: Keep) -> str:
     """Nothing is left."""
     return f"{keep.name}{keep.count} drops every die. To add a d{keep.count}, write +d{keep.count}."
+
+
+def drops_lowest(keep: Keep) -> str:
+    """A bare `d` with a number that is also a die."""
+    return f"d{keep.count} drops the lowest {keep.count} dice. To add a d{keep.count}, write +1d{keep.count}."
+
+
+def rerolls_together() -> str:
+    """Rerolls of one kind in a row."""
+    return "Rerolls in a row are one set, as in Roll20; Foundry works them off one after the other."
+
+
+def rerolls_in_turn() -> str:
+    """Rerolls that are no set."""
+    return "A later reroll may bring back a face that an earlier one replaced."
 
 
 def rerolls_until() -> str:

@@ -5,7 +5,6 @@ from typing import Final
 
 from ttrpg_mcp.rules.dice.cursor import Cursor
 from ttrpg_mcp.rules.dice.errors import (
-    DiceAmbiguousError,
     DiceError,
     DiceSpaceError,
     DiceSyntaxError,
@@ -14,9 +13,9 @@ from ttrpg_mcp.rules.dice.errors import (
     DiceUnknownVarError,
     quoted,
 )
-from ttrpg_mcp.rules.dice.tokens import FUNCTIONS, Kind, Token
+from ttrpg_mcp.rules.dice.tokens import COMMON_DICE, FUNCTIONS, Kind, Token
 
-__all__ = ["foreign", "instruction", "unclosed", "unfinished", "without_sides"]
+__all__ = ["foreign", "invisible", "unclosed", "unfinished", "without_sides"]
 
 _FOREIGN: Final = {
     "{": ("Pools in braces are", "Write each term with its own modifiers, such as 4d6kh3."),
@@ -29,22 +28,14 @@ _SIDES: Final = {
     "[": ("Dice with faces of their own are", "Write the number of sides."),
     "c": ("Coins are", "Write 1d2."),
 }
-_INSTRUCTIONS: Final = {
-    "add": "1d20+5",
-    "advantage": "2d20kh1",
-    "disadvantage": "2d20kl1",
-    "drop": "4d6dl1",
-    "explode": "6d6!",
-    "exploding": "6d6!",
-    "keep": "4d6kh3",
-    "minus": "1d20-1",
-    "plus": "1d20+5",
-    "reroll": "2d6ro<3",
-    "subtract": "1d20-1",
-    "times": "2d6*2",
-}
 _VARIABLE: Final = re.compile(r"@\{?[\w.]*\}?")
 _DIGITS: Final = re.compile(r"[0-9]*")
+
+# Control letters but the tab, the ends of lines and paragraphs, what turns the direction of writing, and halves of
+# letters, which cannot be saved.
+_INVISIBLE: Final = re.compile(
+    r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def foreign(cursor: Cursor) -> DiceError:
@@ -62,17 +53,15 @@ def foreign(cursor: Cursor) -> DiceError:
     return cursor.unexpected("a number or dice")
 
 
-def instruction(cursor: Cursor, comment: Token) -> DiceError | None:
-    """The error for a comment that reads like a part of the roll, which would then silently be left out."""
-    words = comment.text.lower().split()
-    if comment.text[0] in "#/\"'" or not words:
+def invisible(text: str) -> DiceError | None:
+    """The error for the first letter that nobody sees, or that changes the order in which the others are seen."""
+    found = _INVISIBLE.search(text)
+    if found is None:
         return None
-    meant = words[1] if words[0] == "with" and len(words) > 1 else words[0]
-    if meant not in _INSTRUCTIONS:
-        return None
-    problem = f"{quoted(comment.text)} reads like a part of the roll, and as a comment it would do nothing."
-    suggestion = f"Write it as in {_INSTRUCTIONS[meant]}, or # in front of a comment."
-    return DiceAmbiguousError(cursor.text, comment.position, problem, suggestion)
+    name = "line break" if found[0] in "\r\n\u2028\u2029" else f"invisible letter U+{ord(found[0]):04X}"
+    return DiceSyntaxError(
+        text, found.start(), f"Unexpected {name}.", "Write the expression on one line, as plain text."
+    )
 
 
 def unclosed(cursor: Cursor, opening: Token) -> DiceError:
@@ -102,7 +91,7 @@ def unfinished(cursor: Cursor) -> DiceError:
         case Kind.MODIFIER:
             return _misplaced_modifier(cursor)
         case Kind.NUMBER if last and last.kind is Kind.DICE and text[token.end : token.end + 1] not in ("d", "D"):
-            return _blank_in_dice(text, last.end, last.text + token.text)
+            return _number_behind_dice(cursor, last)
         case Kind.CLOSE:
             return DiceSyntaxError(text, token.position, 'Unexpected ")": nothing is open here.')
         case _:
@@ -124,6 +113,16 @@ def without_sides(cursor: Cursor, dice: Token) -> DiceError:
         return DiceSyntaxError(text, dice.end, problem, "Example: 1d20")
     problem = f"Unexpected {quoted(behind[0])} after {quoted(dice.text)}: a number of sides is expected."
     return DiceSyntaxError(text, position, problem, "Example: 1d20")
+
+
+def _number_behind_dice(cursor: Cursor, dice: Token) -> DiceError:
+    """`1d2 0` has a blank too many; in `1d20 5` the dice are whole, and a plus is missing."""
+    typed = cursor.token.text
+    sides = dice.text.lower().partition("d")[2]
+    is_whole = not sides.isdigit() or int(sides) in COMMON_DICE
+    if is_whole and typed.strip("0"):
+        return cursor.unexpected("an operator", f"Did you mean {dice.text}+{typed}?")
+    return _blank_in_dice(cursor.text, dice.end, dice.text + typed)
 
 
 def _function(text: str, token: Token) -> DiceError:

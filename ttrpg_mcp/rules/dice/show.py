@@ -28,11 +28,15 @@ __all__ = ["breakdown", "canonical", "number"]
 
 _SHOWN_DICE: Final = 50  # of one term; a line that nobody reads to its end is no breakdown
 _PLACES: Final = 6
+_FRACTION_WIDTH: Final = 40
 
 
-def canonical(expression: Expression) -> str:
-    """The expression as it was understood, without its comment; it parses back to the same tree."""
-    prefix = f"{expression.times}x " if expression.times > 1 else ""
+def canonical(expression: Expression, *, with_times: bool = True) -> str:
+    """The expression as it was understood, without its comment; it parses back to the same tree.
+
+    with_times writes a repeat in front (`6x 4d6kh3`).
+    """
+    prefix = f"{expression.times}x " if with_times and expression.times > 1 else ""
     return prefix + _text(expression.root)
 
 
@@ -45,14 +49,20 @@ def breakdown(root: Node, dice: Iterable[Die], total: Value) -> str:
 
 
 def number(value: Value) -> str:
-    """A number as people write it, with at most six places.
+    """A number as people write it, with at most six places; what six places would show as 0 stays a fraction.
 
-    >>> number(Fraction(7, 2)), number(Fraction(10, 3))
-    ('3.5', '3.333333')
+    >>> number(Fraction(7, 2)), number(Fraction(10, 3)), number(Fraction(1, 3_000_000))
+    ('3.5', '3.333333', '1/3000000')
     """
     if isinstance(value, int):
         return str(value)
-    return _decimal(Fraction(round(value * 10**_PLACES), 10**_PLACES))
+    rounded = Fraction(round(value * 10**_PLACES), 10**_PLACES)
+    return _decimal(rounded) if rounded else _tiny(value)
+
+
+def _tiny(value: Fraction) -> str:
+    text = str(value)
+    return text if len(text) <= _FRACTION_WIDTH else "about 0"
 
 
 def _decimal(value: Fraction) -> str:
@@ -102,7 +112,7 @@ def _modifier(modifier: Modifier) -> str:
         case Clamp():
             return f"{modifier.name}{modifier.value}"
         case Reroll():
-            return ("ro" if modifier.once else "rr") + _point(modifier.point)
+            return "".join(("ro" if modifier.once else "rr") + _point(point) for point in modifier.points)
         case Explode():
             return "!" + _point(modifier.point)
         case Count():

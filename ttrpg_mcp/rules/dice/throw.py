@@ -12,7 +12,7 @@ from ttrpg_mcp.rules.dice.chance import Chance
 from ttrpg_mcp.rules.dice.die import Die, Origin, die
 from ttrpg_mcp.rules.dice.errors import DiceTooManyError
 from ttrpg_mcp.rules.dice.limits import Limits
-from ttrpg_mcp.rules.dice.tree import Clamp, Compare, Count, Dice, Explode, Fate, Keep, Reroll
+from ttrpg_mcp.rules.dice.tree import Clamp, Count, Dice, Explode, Fate, Keep, Reroll
 
 __all__ = ["Source", "Throw", "throw"]
 
@@ -35,29 +35,43 @@ class Throw:
 
 
 class Source:
-    """Draws faces for one roll, within its budget of dice."""
+    """Draws faces for one roll, within its budget of dice.
 
-    def __init__(self, chance: Chance, text: str, limits: Limits) -> None:
+    Attributes:
+        limits: What the roll is held to.
+        drawn: How many dice were drawn so far.
+        notes: In the order in which they came up, each once.
+    """
+
+    def __init__(self, chance: Chance, text: str, limits: Limits, left_for_repeats: int) -> None:
         self.limits = limits
+        self.drawn = 0
         self.notes: dict[str, None] = {}
         self._chance = chance
         self._text = text
-        self._left = limits.dice
+        self._left_for_repeats = left_for_repeats
+        self._most = min(limits.dice, left_for_repeats)
 
     def draw(self, count: int, dice: Dice) -> list[int]:
         """Count faces of a die.
 
         Raises:
-            DiceTooManyError: explosions and rerolls would pass the limit of a roll.
+            DiceTooManyError: explosions and rerolls would pass the limit of a roll, or of all repeats together.
         """
-        self._left -= count
-        if self._left < 0:
-            problem = f"Explosions and rerolls need more dice; the limit is {self.limits.dice:,} per roll."
-            raise DiceTooManyError(self._text, dice.position, problem, "Roll fewer dice at once.")
+        self.drawn += count
+        if self.drawn > self._most:
+            raise self._too_many(dice.position)
         if isinstance(dice.sides, Fate):
             faces = dice.sides.value
             return [faces[index - 1] for index in self._chance.draw(count, _FATE_FACES)]
         return self._chance.draw(count, dice.sides)
+
+    def _too_many(self, position: int) -> DiceTooManyError:
+        limit = f"{self.limits.dice:,} per roll"
+        if self._left_for_repeats < self.limits.dice:
+            limit = f"{self.limits.repeated_dice:,} over all repeats"
+        problem = f"Explosions and rerolls need more dice; the limit is {limit}."
+        return DiceTooManyError(self._text, position, problem, "Roll fewer dice at once.")
 
 
 def throw(dice: Dice, term: int, source: Source) -> Throw:
@@ -102,6 +116,7 @@ class _LiveDie:
 
 
 _Mark: TypeAlias = Callable[[_LiveDie], Origin]
+_Meets: TypeAlias = Callable[[int], bool]
 
 
 class _Pool:
@@ -122,9 +137,9 @@ class _Pool:
                     self._clamp(modifier)
                 case Reroll():
                     limit = 1 if modifier.once else self._source.limits.chain
-                    self._chain(modifier.point, limit, self._rerolled)
+                    self._chain(modifier.meets, limit, self._rerolled)
                 case Explode():
-                    self._chain(modifier.point, self._source.limits.chain, self._exploded)
+                    self._chain(modifier.point.meets, self._source.limits.chain, self._exploded)
                 case Count():
                     pass
 
@@ -161,24 +176,24 @@ class _Pool:
             if value != live.value:
                 live.face, live.value = live.value if live.face is None else live.face, value
 
-    def _chain(self, point: Compare, limit: int, mark: _Mark) -> None:
+    def _chain(self, meets: _Meets, limit: int, mark: _Mark) -> None:
         """A new die for each kept die that fits, and for the new one again, up to the limit."""
         grown: list[_LiveDie] = []
         for live in self.dice:
             grown.append(live)
             if live.kept:
-                grown.extend(self._links(live, point, limit, mark))
+                grown.extend(self._links(live, meets, limit, mark))
         self.dice = grown
 
-    def _links(self, live: _LiveDie, point: Compare, limit: int, mark: _Mark) -> Iterator[_LiveDie]:
+    def _links(self, live: _LiveDie, meets: _Meets, limit: int, mark: _Mark) -> Iterator[_LiveDie]:
         for _ in range(limit):
-            if not point.meets(live.value):
+            if not meets(live.value):
                 return
             origin = mark(live)
             live = _LiveDie(self._source.draw(1, self._term)[0])
             live.origin = origin
             yield live
-        if limit > 1 and point.meets(live.value):
+        if limit > 1 and meets(live.value):
             self._source.notes[f"A die reached the limit of {limit} explosions or rerolls; it stopped there."] = None
 
     @staticmethod

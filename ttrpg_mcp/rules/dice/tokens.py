@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 
 from ttrpg_mcp.rules.dice.errors import DiceAmbiguousError, DiceSyntaxError, DiceUnclosedError, quoted
 
-__all__ = ["FUNCTIONS", "MODIFIERS", "Kind", "Token", "starts_operand", "tokens"]
+__all__ = ["COMMON_DICE", "FUNCTIONS", "MODIFIERS", "Kind", "Token", "starts_operand", "tokens"]
 
+COMMON_DICE: Final = frozenset({4, 6, 8, 10, 12, 20, 100})  # what people own
 FUNCTIONS: Final = frozenset({"abs", "ceil", "floor", "max", "min", "pow", "round", "sign", "sqrt"})
 
 # Every modifier of the notation, also those that are refused so far: a word is a comment only if it is none of them.
@@ -117,7 +118,7 @@ def tokens(text: str, position: int = 0) -> Iterator[Token]:
     """The tokens from a position on; END comes last, once.
 
     Raises:
-        DiceSyntaxError: a letter that starts nothing, or a word that is neither notation nor clearly a comment.
+        DiceSyntaxError: a letter that starts nothing.
         DiceAmbiguousError: a word that may be modifiers or a comment.
         DiceUnclosedError: a label or a comment without its end.
     """
@@ -184,7 +185,7 @@ def _unknown(text: str, at: int) -> DiceSyntaxError | DiceUnclosedError:
 
 
 def _is_comment_word(text: str, at: int) -> bool:
-    """Whether a comment starts with this word, because it can be nothing else."""
+    """Whether a comment starts with this word; what the comment may not hold is for later."""
     if text[at] in "\"'":
         return True
     if not text[at].isalpha():
@@ -192,24 +193,11 @@ def _is_comment_word(text: str, at: int) -> bool:
     found = _LETTERS.match(text, at)
     word = found[0] if found else ""
     behind = text[at + len(word) : at + len(word) + 1]
-    if word.lower() in MODIFIERS or _CALL.match(text, at):
-        return False
     if behind.isalpha():  # letters beyond a-z: no notation has them
         return True
-    _refuse_unclear(text, at, word, behind)
+    if word.lower() in MODIFIERS or _CALL.match(text, at):
+        return False
+    if _MODIFIER_CHAIN.fullmatch(word):
+        suggestion = "Write # before a comment, or the modifiers apart."
+        raise DiceAmbiguousError(text, at, f"{quoted(word)} may be modifiers or a comment.", suggestion)
     return True
-
-
-def _refuse_unclear(text: str, at: int, word: str, behind: str) -> None:
-    """Trailing text never swallows syntax: what could be notation is not taken as a comment."""
-    chain = _MODIFIER_CHAIN.match(word)
-    is_chain = chain is not None and chain.end() == len(word)
-    if behind and behind in "0123456789<>=" and not is_chain:
-        raise DiceSyntaxError(text, at, f"Unexpected {quoted(word + behind)}.", "Write # before a comment.")
-    if is_chain:
-        raise DiceAmbiguousError(
-            text,
-            at,
-            f"{quoted(word)} may be modifiers or a comment.",
-            "Write # before a comment, or the modifiers apart.",
-        )

@@ -1,6 +1,6 @@
 """The frozen tree of an expression: what a text means, without how it was spelled."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
@@ -27,6 +27,7 @@ __all__ = [
     "Value",
     "dice_in",
     "map_dice",
+    "unmet",
 ]
 
 Value: TypeAlias = int | Fraction
@@ -64,12 +65,6 @@ class Compare:
         """Whether the face fits."""
         return _MEETS[self.operator](face, self.value)
 
-    def covers(self, lowest: int, highest: int) -> bool:
-        """Whether every whole number of lowest..highest fits."""
-        both_ends = self.meets(lowest) and self.meets(highest)
-        has_gap = self.operator == "<>" and lowest <= self.value <= highest
-        return both_ends and not has_gap and (self.operator != "=" or lowest == highest)
-
 
 @dataclass(frozen=True, slots=True)
 class Keep:
@@ -82,11 +77,15 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Reroll:
-    """Replace each die that fits by a new one, once or until it no longer fits."""
+    """Replace each die that fits any of the points by a new one, once or until it fits none of them."""
 
-    point: Compare
+    points: tuple[Compare, ...]
     once: bool
     position: int = field(default=0, compare=False)
+
+    def meets(self, face: int) -> bool:
+        """Whether the face is one to reroll."""
+        return any(point.meets(face) for point in self.points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +240,17 @@ class Expression:
     comment: str = ""
     notes: tuple[str, ...] = ()
     has_labels: bool = False
+
+
+def unmet(points: Sequence[Compare], lowest: int, highest: int) -> list[int]:
+    """Faces of lowest..highest that fit no point, ascending: the ends of each run of them; empty if every face fits.
+
+    >>> unmet([Compare("=", 1), Compare(">=", 5)], 1, 6)
+    [2, 4]
+    """
+    near = {point.value + step for point in points for step in (-1, 0, 1)}
+    ends = {lowest, highest, *(face for face in near if lowest <= face <= highest)}
+    return [face for face in sorted(ends) if not any(point.meets(face) for point in points)]
 
 
 def dice_in(node: Node) -> Iterator[Dice]:
