@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint check bench chaos conformance coverage format clean
+.PHONY: help demo test lint check bench conformance coverage format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,7 +13,6 @@ help:
 	@echo "make check        format, lint, types, import contracts, schemas, tests"
 	@echo "make coverage     the suite with branch coverage, subprocesses included"
 	@echo "make bench        print the table of ratios"
-	@echo "make chaos        kill it and break its disk, again and again (long)"
 	@echo "make conformance  the protocol's conformance suite and the Inspector (needs npm)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -46,9 +45,6 @@ coverage: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
-
-chaos: $(STAMP)
-	$(BIN)/python -m tests.chaos --rounds 100 --kills 1000
 
 conformance: $(STAMP)
 	$(BIN)/python -m tests.conformance

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks import calls, checkpoints, dice, policies, start, store
+from benchmarks import calls, dice, policies, start, store
 from benchmarks.table import Row, as_data, show
 
 _Family = Callable[[Path, bool], Awaitable[list[Row]]]
@@ -20,7 +20,6 @@ _FAMILIES: Mapping[str, _Family] = {
     "start": lambda folder, quick: start.measure(folder, quick=quick),
     "calls": lambda folder, quick: calls.measure(folder, quick=quick),
     "store": lambda folder, quick: store.measure(folder, quick=quick),
-    "checkpoints": lambda folder, quick: checkpoints.measure(folder, quick=quick),
     "policies": lambda _, quick: policies.measure(quick=quick),
     "dice": lambda _, quick: dice.measure(quick=quick),
 }

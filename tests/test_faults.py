@@ -13,11 +13,8 @@ from ttrpg_mcp.play.errors import (
     AlreadyAnswered,
     NameTaken,
     NotFound,
-    NotSaved,
     OutcomeUnknown,
     PlayError,
-    ReadOnly,
-    ReadOnlyFull,
     StoreBusy,
     StoreError,
     StoreFull,
@@ -106,27 +103,6 @@ def test_an_unclear_commit_says_how_to_find_out_and_in_which_campaign() -> None:
 
     assert (None, True, "k1") == (told.state_changed, told.retryable, told.request_key)
     assert 'campaign="Night harbour"' in told.advice
-
-
-def test_a_read_only_campaign_says_up_to_where_everything_is_safe() -> None:
-    """R29, R42: the two reasons have their own codes."""
-    full = faults.envelope(ReadOnlyFull("c", safe_seq=412))
-    broken = faults.envelope(ReadOnly("c", safe_seq=412))
-
-    assert ["RESOURCE_EXHAUSTED", "DATABASE_UNAVAILABLE"] == [full.code, broken.code]
-    for told in (full, broken):
-        assert told.kept.startswith("Everything up to change 412 is safe")
-        assert (1.0, True, False) == (told.retry_after_s, told.retryable, told.state_changed)
-    assert "disk is full" in full.message
-
-
-def test_what_was_surely_not_saved_can_be_repeated() -> None:
-    """R42."""
-    told = faults.envelope(NotSaved("c"))
-
-    assert ("NOT_SAVED", "high", "data", True, False) == (
-        told.code, told.severity, told.category, told.retryable, told.state_changed,
-    )  # fmt: skip
 
 
 def test_the_seconds_to_wait_come_from_the_error() -> None:

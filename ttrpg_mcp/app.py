@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -15,9 +15,7 @@ import anyio.abc
 from mcp.server import MCPServer
 
 from ttrpg_mcp import __version__, faults
-from ttrpg_mcp.play.memory import Memory
-from ttrpg_mcp.play.ports import Entropy, Ids, Json, Ports, Store, StoredAnswer
-from ttrpg_mcp.play.session_recovery import SessionRecovery
+from ttrpg_mcp.play.ports import Entropy, Ids, Json, Ports, Store
 from ttrpg_mcp.recovery.admission import Admission
 from ttrpg_mcp.recovery.bulkhead import Bulkheads
 from ttrpg_mcp.recovery.clock import Clock, SystemClock
@@ -65,10 +63,9 @@ class SystemIds:
 
 @dataclass(slots=True)
 class _OpenStores:
-    """Every storage that a lifespan opened and has not closed, with what it has to do before that."""
+    """Every storage that a lifespan opened and has not closed."""
 
     stores: list[GuardedStore] = field(default_factory=list)
-    last_works: dict[GuardedStore, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
     async def close(self) -> None:
         """Close them all; safe to call twice."""
@@ -79,8 +76,6 @@ class _OpenStores:
         """Close this one; safe to call twice."""
         if store in self.stores:
             self.stores.remove(store)
-        if last_work := self.last_works.pop(store, None):
-            await last_work()
         await store.close()
 
     def is_ready(self) -> bool:
@@ -129,7 +124,6 @@ class _ServerHealth:
                 {"id": entry.campaign_id, "seq": entry.head_seq, "queued": entry.queued}
                 for entry in storage.open_campaigns
             ],
-            "read_only": [asdict(entry) for entry in storage.read_only],
             "breakers": self.store.breakers(),
             "warnings": list(storage.warnings),
         }
@@ -157,25 +151,16 @@ def build(
     ids = ids or SystemIds(clock)
     entropy = entropy or SystemEntropy()
     stores = _OpenStores()
-    unrecorded: Memory[tuple[str, str, str], StoredAnswer] = Memory()  # of the process, whoever is connected
     started_at = clock.monotonic()
 
     def make_ports(store: GuardedStore, tasks: anyio.abc.TaskGroup) -> Ports:
         health = _ServerHealth(server.admission, store, clock, started_at)
         background = _TaskBackground(tasks)
-        return Ports(
-            store=store,
-            clock=clock,
-            entropy=entropy,
-            ids=ids,
-            health=health,
-            background=background,
-            unrecorded=unrecorded,
-        )
+        return Ports(store=store, clock=clock, entropy=entropy, ids=ids, health=health, background=background)
 
     server = TtrpgServer(
         shown_tools(settings) if specs is None else specs,
-        lifespan=_lifespan(lambda: make_store(settings.data, clock), clock, stores, make_ports, settings.autosave_s),
+        lifespan=_lifespan(lambda: make_store(settings.data, clock), clock, stores, make_ports),
         clock=clock,
         ids=ids,
         gate=Gate(clock=clock, bulkheads=Bulkheads(settings.campaign_slots, settings.campaign_queue)),
@@ -191,7 +176,6 @@ def _lifespan(
     clock: Clock,
     stores: _OpenStores,
     make_ports: Callable[[GuardedStore, anyio.abc.TaskGroup], Ports],
-    autosave_s: float,
 ) -> Callable[[MCPServer[Ports]], Any]:
     """The lifespan of one connection over stdio, or of the whole process over HTTP.
 
@@ -206,14 +190,7 @@ def _lifespan(
             opening.start_soon(store.keep_opening)
             try:
                 async with anyio.create_task_group() as background:
-                    ports = make_ports(store, background)
-                    recovery = SessionRecovery(ports, autosave_s)
-                    recovery.start_checkpointing()
-                    stores.last_works[store] = recovery.stop
-                    try:
-                        yield ports
-                    finally:
-                        await recovery.stop()
+                    yield make_ports(store, background)
             finally:
                 with anyio.CancelScope(shield=True):
                     await stores.close_one(store)

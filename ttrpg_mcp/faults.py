@@ -116,7 +116,6 @@ CLASS_CODES: Mapping[type[BaseException], str] = MappingProxyType(
         recovery.DeadlineExceeded: "MCP_TIMEOUT",
         play.BadCursor: "VALIDATION",
         play.CampaignPaused: "CAMPAIGN_PAUSED",
-        play.CheckpointUnsound: "NOT_ALLOWED",
         play.NameAmbiguous: "NAME_AMBIGUOUS",
         play.NameTaken: "NAME_TAKEN",
         play.NotFound: "NOT_FOUND",

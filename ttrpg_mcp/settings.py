@@ -133,9 +133,6 @@ class Settings:
     log_level: str = _setting("least level of the JSON lines on stderr", _one_of(*LOG_LEVELS), "info")
     interactive_s: float = _setting("longest time for one tool call", _seconds(0.1, 25), 4.5, "s")
     drain_s: float = _setting("longest wait for running calls at a stop", _seconds(0, 2), 2.0, "s")
-    autosave_s: float = _setting(
-        "time between two checkpoints of a campaign that changes", _seconds(1, 3600), 30.0, "s"
-    )
     campaign_slots: int = _setting("calls of one campaign that run at once", _whole(1, 256), 8)
     campaign_queue: int = _setting("calls of one campaign that may wait", _whole(0, 10_000), 256)
 

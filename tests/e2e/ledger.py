@@ -67,15 +67,10 @@ class RollLog:
 
 @dataclass(slots=True)
 class Ledger:
-    """Request keys and what became of them.
-
-    Attributes:
-        unrecorded: Totals of rolls that were answered as being in no log.
-    """
+    """Request keys and what became of them."""
 
     acknowledged: dict[str, Acknowledged] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    unrecorded: dict[str, str] = field(default_factory=dict)
     asked: dict[str, None] = field(default_factory=dict)
     _pending: list[tuple[str, Pending]] = field(default_factory=list)
 
@@ -95,16 +90,13 @@ class Ledger:
                 self.refused[key] = pending.answer["result"]["structuredContent"]["error"]["code"]
                 continue
             facts = facts_in(pending.answer)
-            if facts.get("recorded") is False:
-                self.unrecorded[key] = str(facts["total"])
-                continue
             self.acknowledged[key] = Acknowledged(facts["roll_number"], str(facts["total"]))
             self.refused.pop(key, None)
         self._pending.clear()
 
     def unanswered(self) -> list[str]:
-        """Keys that were asked and never answered well, in the order of asking."""
-        return [key for key in self.asked if key not in self.acknowledged and key not in self.unrecorded]
+        """Keys that were asked and never acknowledged, in the order of asking."""
+        return [key for key in self.asked if key not in self.acknowledged]
 
 
 def read_log(file: Path) -> RollLog:
@@ -157,9 +149,7 @@ def _doubled_or_foreign(ledger: Ledger, log: RollLog) -> Iterable[str]:
     rolled = Counter(roll.key for roll in log.rolls)
     answered = Counter(log.answered_keys)
     for key in sorted(rolled | answered):
-        if key in ledger.unrecorded:
-            yield f"{key} is in the log although it was answered as unrecorded"
-        elif key not in ledger.asked:
+        if key not in ledger.asked:
             yield f"{key} is in the log and nobody asked for it"
         elif (rolled[key], answered[key]) != (1, 1):
             yield f"{key} is {rolled[key]} times in the log, with {answered[key]} stored answers"

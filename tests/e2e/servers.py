@@ -270,11 +270,10 @@ async def stdio_server(
     era: str = MODERN,
     program: Sequence[str] = ("-m", "ttrpg_mcp"),
     stderr: int = subprocess.PIPE,
-    variables: Mapping[str, str] | None = None,
 ) -> AsyncIterator[StdioServer]:
     """A server on pipes; in the older era it was greeted already. Killed at the end if it still runs."""
     line = command(data, *flags, program=program)
-    server = StdioServer(await _started(line, stdin=subprocess.PIPE, stderr=stderr, variables=variables), era)
+    server = StdioServer(await _started(line, stdin=subprocess.PIPE, stderr=stderr), era)
     async with _attended(server, server.read_answers, server.read_log):
         if era != MODERN:
             for message in initialize():
@@ -363,10 +362,8 @@ async def _lines(stream: anyio.abc.ByteReceiveStream) -> AsyncIterator[bytes]:
         yield last
 
 
-async def _started(
-    line: Sequence[str], *, stdin: int, stderr: int = subprocess.PIPE, variables: Mapping[str, str] | None = None
-) -> anyio.abc.Process:
-    return await anyio.open_process(line, stdin=stdin, stderr=stderr, env=environment(**(variables or {})))
+async def _started(line: Sequence[str], *, stdin: int, stderr: int = subprocess.PIPE) -> anyio.abc.Process:
+    return await anyio.open_process(line, stdin=stdin, stderr=stderr, env=environment())
 
 
 @asynccontextmanager

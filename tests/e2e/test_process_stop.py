@@ -159,7 +159,7 @@ async def files_locked(reason: str, data: Path, starters: Starters) -> Ending:
 def locks_of_all_files(data: Path) -> Iterator[None]:
     """Hold the lock of every database."""
     with ExitStack() as locks:
-        for file in (data / "server.db", *data.glob("campaigns/*/campaign.db")):
+        for file in data.rglob("*.db"):
             locks.enter_context(held_lock(file))
         yield
 

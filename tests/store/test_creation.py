@@ -1,5 +1,6 @@
 """A campaign file comes into being in one place only, and a crash at any point leaves it whole or finishable."""
 
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,12 +15,13 @@ from tests.store.helpers import (
     a_call,
     campaign_file,
     make_campaign,
+    nothing,
     roll,
     rows,
     server_call,
 )
-from ttrpg_mcp.play.errors import NotFound
-from ttrpg_mcp.play.ports import Unit
+from ttrpg_mcp.play.errors import NotFound, StoreCorrupt
+from ttrpg_mcp.play.ports import CampaignEntry, Unit
 from ttrpg_mcp.recovery.clock import SystemClock
 from ttrpg_mcp.store.store import SqliteStore
 
@@ -149,6 +151,93 @@ async def test_the_first_use_finishes_a_creation_too(empty_store: SqliteStore) -
     entry = await empty_store.write(a_call("one"), roll)
 
     assert (1, 2) == (entry.number, entry.seq)
+
+
+def _missing(file: Path) -> None:
+    file.unlink()
+
+
+def _emptied(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+def _garbage(file: Path) -> None:
+    file.write_bytes(b"not a database, but long enough to be one " * 100)
+
+
+def _no_tables(file: Path) -> None:
+    file.unlink()
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA application_id=0x54545247")
+    connection.execute("VACUUM")
+    connection.close()
+
+
+def _foreign(file: Path) -> None:
+    file.unlink()
+    connection = sqlite3.connect(file)
+    connection.execute("CREATE TABLE campaign (campaign_id TEXT)")
+    connection.execute("PRAGMA user_version=1")
+    connection.close()
+
+
+def _other_campaign(file: Path) -> None:
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("UPDATE campaign SET campaign_id = 'another-abcdef'")
+    connection.close()
+
+
+def _no_campaign(file: Path) -> None:
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("DELETE FROM campaign")
+    connection.close()
+
+
+@pytest.mark.parametrize("damage", [_missing, _emptied, _garbage, _no_tables, _foreign, _other_campaign, _no_campaign])
+async def test_a_damaged_campaign_is_refused_and_left_as_it_is(
+    store: SqliteStore, data: Path, damage: Callable[[Path], None]
+) -> None:
+    await store.close()
+    file = campaign_file(data)
+    damage(file)
+    before = file.read_bytes() if file.exists() else None
+
+    again = SqliteStore(data, SystemClock(), synchronous="OFF")
+    await again.open()
+    for attempt in (again.write(a_call("one"), roll), again.read(a_call(), nothing)):
+        with pytest.raises(StoreCorrupt):
+            await attempt
+    await again.close()
+
+    assert before == (file.read_bytes() if file.exists() else None)
+
+
+async def test_a_damaged_campaign_does_not_disturb_another(store: SqliteStore, data: Path) -> None:
+    other = CampaignEntry("other-abcdef", "Other", "creating", 1)
+    await make_campaign(store, other)
+    await store.close()
+    _emptied(campaign_file(data))
+
+    again = SqliteStore(data, SystemClock(), synchronous="OFF")
+    await again.open()
+    with pytest.raises(StoreCorrupt):
+        await again.write(a_call("one"), roll)
+    entry = await again.write(a_call("two", campaign_id=other.campaign_id), roll)
+    await again.close()
+
+    assert 1 == entry.number
+
+
+@pytest.mark.parametrize("damage", [_missing, _emptied, _garbage])
+async def test_a_lost_registry_is_not_replaced_by_an_empty_one(
+    store: SqliteStore, data: Path, damage: Callable[[Path], None]
+) -> None:
+    await store.close()
+    damage(data / "server.db")
+
+    again = SqliteStore(data, SystemClock(), synchronous="OFF")
+    with pytest.raises(StoreCorrupt):
+        await again.open()
 
 
 async def test_an_emptied_server_file_of_a_first_start_is_completed(data: Path) -> None:

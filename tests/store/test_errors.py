@@ -4,7 +4,6 @@ import sqlite3
 import pytest
 
 from ttrpg_mcp.play.errors import (
-    OutOfMemory,
     StoreBusy,
     StoreCorrupt,
     StoreError,
@@ -30,7 +29,7 @@ def sqlite_error(name: str) -> sqlite3.Error:
         ("SQLITE_LOCKED_SHAREDCACHE", StoreBusy),
         ("SQLITE_INTERRUPT", StoreInterrupted),
         ("SQLITE_FULL", StoreFull),
-        ("SQLITE_NOMEM", OutOfMemory),
+        ("SQLITE_NOMEM", StoreFull),
         ("SQLITE_IOERR", StoreUnavailable),
         ("SQLITE_IOERR_WRITE", StoreUnavailable),
         ("SQLITE_READONLY_DBMOVED", StoreUnavailable),
@@ -52,7 +51,7 @@ def test_sqlite_errors_become_those_of_the_port(name: str, expected: type[StoreE
         (OSError(errno.ENOSPC, "full"), StoreFull),
         (OSError(errno.EDQUOT, "full"), StoreFull),
         (PermissionError(errno.EACCES, "no"), StoreUnavailable),
-        (MemoryError(), OutOfMemory),
+        (MemoryError(), StoreFull),
     ],
 )
 def test_errors_of_the_machine_become_those_of_the_port(error: Exception, expected: type[StoreError]) -> None:

@@ -290,8 +290,7 @@ async def test_closing_empties_the_log_into_the_file(store: SqliteStore, data: P
     await store.close()
 
     folder = campaign_file(data).parent
-    names = {"campaign.db", "campaign.lock", "campaign.turn", "journal", "backups"}
-    assert names == {path.name for path in folder.iterdir()}
+    assert {"campaign.db", "campaign.lock", "campaign.turn"} == {path.name for path in folder.iterdir()}
 
 
 async def test_everything_is_there_after_a_restart(store: SqliteStore, data: Path) -> None:
@@ -309,12 +308,14 @@ async def test_everything_is_there_after_a_restart(store: SqliteStore, data: Pat
 async def test_all_files_are_the_owner_s_alone(store: SqliteStore, data: Path) -> None:
     await store.write(a_call("one"), roll)
 
-    await store.back_up(CAMPAIGN_ID)
-    paths = [data, *data.rglob("*")]
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (data, *data.rglob("*"))}
 
-    assert {"journal", "backups", "campaign.db-wal", "0000000001.jsonl"} < {path.name for path in paths}
-    assert {0o700} == {path.stat().st_mode & 0o777 for path in paths if path.is_dir()}
-    assert {0o600} == {path.stat().st_mode & 0o777 for path in paths if path.is_file()}
+    expected = {"data": "0o700", "campaigns": "0o700", CAMPAIGN_ID: "0o700"}
+    for name in ("server.db", "campaign.db"):
+        expected |= {name: "0o600", f"{name}-wal": "0o600", f"{name}-shm": "0o600"}
+    for name in ("server", "campaign"):
+        expected |= {f"{name}.lock": "0o600", f"{name}.turn": "0o600"}
+    assert expected == modes
 
 
 async def test_health_comes_from_memory(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,35 +117,3 @@ async def test_the_dice_of_an_ended_session_can_be_recomputed_by_anybody(tmp_pat
 def _campaign_id(data: Path) -> str:
     (folder,) = (data / "campaigns").iterdir()
     return folder.name
-
-
-async def test_a_rollback_goes_to_a_named_checkpoint_and_can_itself_be_undone(tmp_path: Path) -> None:
-    """R07: previewed, a forward change behind a safety checkpoint, undoable; rolls stay."""
-    rollback = {"action": "rollback", "target": "before the storm"}
-    async with client_of(tmp_path) as client:
-        await session(client, "start", name="The storm")
-        await session(client, "checkpoint", name="Before the storm")
-        await session(client, "pause")
-        await client.call_tool("dice_roll", {"expression": "1d20"})
-        preview = facts_of(await client.call_tool("history_rewind", rollback))
-        done = facts_of(await client.call_tool("history_rewind", rollback | {"preview": False}))
-        went_back = await session(client, "recap")
-        await client.call_tool("history_rewind", {"action": "undo", "preview": False})
-        undone = await session(client, "recap")
-        rolls = facts_of(await client.call_tool("history_show", {}))["rolls"]
-
-    assert [{"what": "session", "id": "1", "does": "changes", "fields": {"status": ["paused", "running"]}}] == preview[
-        "differences"
-    ]
-    assert "safety" in done
-    assert ("running", "paused", 1) == (went_back["status"], undone["status"], len(rolls))
-
-
-async def test_a_rollback_to_nowhere_names_the_checkpoints_that_there_are(tmp_path: Path) -> None:
-    async with client_of(tmp_path) as client:
-        await session(client, "checkpoint", name="Harbour")
-        error = error_of(await client.call_tool("history_rewind", {"action": "rollback", "target": "Nowhere"}))
-        nameless = error_of(await client.call_tool("session_manage", {"action": "checkpoint"}))
-
-    assert ("NOT_FOUND", "VALIDATION") == (error["code"], nameless["code"])
-    assert "Harbour" in error["message"]

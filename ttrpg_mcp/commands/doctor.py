@@ -42,7 +42,7 @@ def add_arguments(_: argparse.ArgumentParser) -> None:
 
 def run(settings: Settings) -> int:
     """Print one line a check; 1 when one of them failed."""
-    set_up_logging("critical")  # the findings say it in a sentence
+    set_up_logging("error")  # the findings say it in a sentence
     checks: tuple[Callable[[Settings], Finding], ...] = (_python, _folder, _start, _clients, _logs)
     findings = [check(settings) for check in checks]
     for finding in findings:

@@ -9,7 +9,6 @@ PlayError
 ├── NothingToRewind       there is no such call to undo or redo
 ├── RewindBlocked         later changes stand in the way
 ├── NotNow                a rule of the table stands against it
-├── CheckpointUnsound     the checkpoint is damaged, or of a newer release
 ├── BadCursor             the cursor of a list is not one of ours
 ├── TooLarge              more bytes than one record may have; nothing was saved
 └── StoreError
@@ -36,7 +35,6 @@ __all__ = [
     "AlreadyAnswered",
     "BadCursor",
     "CampaignPaused",
-    "CheckpointUnsound",
     "NameAmbiguous",
     "NameTaken",
     "NotFound",
@@ -144,15 +142,6 @@ class RewindBlocked(PlayError):
 
 class NotNow(PlayError):
     """A rule of the table stands against it; the sentence names the rule."""
-
-
-class CheckpointUnsound(PlayError):
-    """The checkpoint is damaged, or of a newer release; it stays, and another one has to serve."""
-
-    def __init__(self, checkpoint_id: str, reason: str) -> None:
-        super().__init__(f"The checkpoint {checkpoint_id} cannot be used: {reason}.")
-        self.checkpoint_id = checkpoint_id
-        self.reason = reason
 
 
 class BadCursor(PlayError, ValueError):

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
-from ttrpg_mcp.play.memory import Memory
 from ttrpg_mcp.recovery.clock import Clock
 from ttrpg_mcp.rules.dice import Chance
 
@@ -25,10 +24,6 @@ __all__ = [
     "CampaignRecords",
     "ChangeEntry",
     "ChangeRecords",
-    "CheckpointDraft",
-    "CheckpointEntry",
-    "CheckpointKind",
-    "CheckpointRecords",
     "CompartmentHealth",
     "EntityRecord",
     "EntityRecords",
@@ -37,11 +32,9 @@ __all__ = [
     "Health",
     "Ids",
     "Json",
-    "PackedPart",
     "Ports",
     "PreferenceRecords",
     "Principal",
-    "ReadOnlyHealth",
     "Receipt",
     "RegistryRecords",
     "RollDraft",
@@ -49,8 +42,6 @@ __all__ = [
     "RollRecords",
     "RollStream",
     "ServerUnit",
-    "State",
-    "StateDifference",
     "Store",
     "StoreHealth",
     "StoredAnswer",
@@ -61,8 +52,6 @@ __all__ = [
 
 T = TypeVar("T")
 Json = Mapping[str, Any]
-State = Mapping[str, Mapping[str, Json]]  # all images of a campaign, by kind of entity and entity_id
-CheckpointKind = Literal["auto", "turn", "session", "named", "safety"]
 
 SERVER = ""  # the campaign id of calls that act on no campaign
 
@@ -315,79 +304,6 @@ def entity_key(text: str, count: int) -> tuple[str, ...]:
     return parts
 
 
-class StateDifference(NamedTuple):
-    """One entity, as it is and as it was in a checkpoint; None is "does not exist"."""
-
-    entity: str
-    entity_id: str
-    now: Json | None
-    then: Json | None
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointEntry:
-    """A checkpoint without its content: the picture of a campaign right after the change or roll of number `seq`.
-
-    Attributes:
-        name: Empty for all but the named ones.
-        schema: The release of the tables that it was taken from.
-        session_number: The newest session then; None before the first.
-        roll_number: Number of the newest roll then: the high-water mark into the log of dice.
-        manifest_hash: sha256 over schema, seq and the hash of every part, in hexadecimal: the fingerprint of the state.
-        status_reason: Why it is invalid.
-        bytes_new: What it added to the file's blobs, compressed.
-    """
-
-    id: str
-    name: str
-    kind: CheckpointKind
-    seq: int
-    schema: int
-    session_number: int | None
-    roll_number: int
-    manifest_hash: str
-    status: Literal["valid", "invalid"]
-    status_reason: str
-    bytes_new: int
-    created_at_ms: int
-    created_by: str
-
-
-class PackedPart(NamedTuple):
-    """A part of a checkpoint, compressed.
-
-    Attributes:
-        hash: sha256 of the bytes before compression.
-        size: Their number.
-    """
-
-    hash: bytes
-    codec: str
-    size: int
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointDraft:
-    """A picture that was taken in a read and is still to be kept in a write.
-
-    Attributes:
-        seq: Of the picture; the campaign may have gone on since.
-        base_id: The checkpoint whose parts it shares; None when it has all of its own.
-        parts: The hash of every part by its name.
-        blobs: Those that were encoded anew.
-    """
-
-    kind: CheckpointKind
-    name: str
-    seq: int
-    session_number: int | None
-    roll_number: int
-    base_id: str | None
-    parts: Mapping[str, bytes]
-    blobs: Sequence[PackedPart]
-
-
 class CampaignRecords(Protocol):
     """The campaign's own row."""
 
@@ -517,61 +433,6 @@ class EntityRecords(Protocol):
         ...
 
 
-class CheckpointRecords(Protocol):
-    """Pictures of the whole campaign, for rollback and after damage. Taking one does not move `head_seq`."""
-
-    def save(self, kind: CheckpointKind, name: str = "") -> CheckpointEntry:
-        """A checkpoint of everything so far, this transaction's own changes included; then old ones are let go.
-
-        Where auto, turn or session would only repeat the newest one, that one is returned and nothing is written.
-        Named ones need a name. Raises NameTaken.
-        """
-        ...
-
-    def draft(self, kind: CheckpointKind, name: str = "", *, unless_younger_s: float = 0.0) -> CheckpointDraft | None:
-        """The same in two steps, the slow one first, for a read; None when there is nothing to save.
-
-        unless_younger_s: an auto one of that age, made by whichever server, is enough.
-        """
-        ...
-
-    def keep(self, draft: CheckpointDraft, *, unless_younger_s: float = 0.0) -> CheckpointEntry | None:
-        """The second step, for a write. None when it is not needed any more, or what it shares was let go."""
-        ...
-
-    def all(self) -> Sequence[CheckpointEntry]:
-        """Every checkpoint, newest first by `seq`, invalid ones included."""
-        ...
-
-    def find(self, name_or_id: str) -> CheckpointEntry | None:
-        """The checkpoint of that id or of that name."""
-        ...
-
-    def verify(self, checkpoint_id: str) -> str:
-        """Why the checkpoint cannot be used; empty when it is sound. Raises NotFound."""
-        ...
-
-    def invalidate(self, checkpoint_id: str, reason: str) -> None:
-        """Mark it as unsound; it stays, and is passed over from now on. Raises NotFound."""
-        ...
-
-    def delete(self, checkpoint_id: str) -> None:
-        """Let it go, whatever its kind. Raises NotFound."""
-        ...
-
-    def state(self, checkpoint_id: str) -> State:
-        """Everything in it. Raises NotFound, and CheckpointUnsound."""
-        ...
-
-    def balances(self, checkpoint_id: str) -> Mapping[tuple[str, str, str], int]:
-        """The ledger in it: amounts by account, kind and what; none is 0. Raises NotFound, and CheckpointUnsound."""
-        ...
-
-    def differences(self, checkpoint_id: str) -> Sequence[StateDifference]:
-        """What a rollback to it would change, by kind and id. Raises NotFound, and CheckpointUnsound."""
-        ...
-
-
 class Unit(Protocol):
     """What a story sees of one transaction on a campaign; everything in it is synchronous.
 
@@ -601,11 +462,6 @@ class Unit(Protocol):
     @property
     def entities(self) -> EntityRecords:
         """Everything that the change log knows."""
-        ...
-
-    @property
-    def checkpoints(self) -> CheckpointRecords:
-        """Pictures of the whole campaign."""
         ...
 
     def receipt(self) -> Receipt:
@@ -677,40 +533,18 @@ class CompartmentHealth:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadOnlyHealth:
-    """A file that takes no writes for the moment.
-
-    Attributes:
-        campaign_id: "server" for the server's own file.
-        reason: A sentence.
-        is_suspect: A COMMIT failed, and nobody knows yet whether it is on disk.
-        safe_seq: Number of the newest change that is known to be saved.
-        failures: Failed writes in a row, probes included.
-    """
-
-    campaign_id: str
-    reason: str
-    is_suspect: bool
-    safe_seq: int
-    failures: int
-    retry_after_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class StoreHealth:
     """The storage as the server sees it from memory.
 
     Attributes:
         sqlite_version: As the library reports itself.
         warnings: Sentences for the game master; empty when all is well.
-        read_only: Files that can be read but not written for the moment.
     """
 
     is_ready: bool
     sqlite_version: str
     open_campaigns: tuple[CompartmentHealth, ...] = ()
     warnings: tuple[str, ...] = field(default=())
-    read_only: tuple[ReadOnlyHealth, ...] = ()
 
 
 class Store(Protocol):
@@ -745,14 +579,6 @@ class Store(Protocol):
 
     async def ready(self) -> None:
         """Return when the storage is open. Raises StoreError when it could not be opened."""
-        ...
-
-    async def accept_restore(self, call: Call) -> Receipt:
-        """Let the call's campaign go on without the changes that a damaged file lost. Raises NotNow when none did."""
-        ...
-
-    def receipts(self, campaign_id: str) -> Sequence[str]:
-        """What should be told about how the campaign's file was found, or "server"'s; each sentence is given once."""
         ...
 
     async def stored_answer(self, call: Call) -> StoredAnswer | None:
@@ -806,11 +632,7 @@ class Background(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Everything that a story may touch; built by app.py.
-
-    Attributes:
-        unrecorded: Answers that are on no disk, by principal, campaign id and request key.
-    """
+    """Everything that a story may touch; built by app.py."""
 
     store: Store
     clock: Clock
@@ -818,4 +640,3 @@ class Ports:
     ids: Ids
     health: Health
     background: Background
-    unrecorded: Memory[tuple[str, str, str], StoredAnswer] = field(default_factory=Memory)

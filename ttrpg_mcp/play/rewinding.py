@@ -6,21 +6,13 @@ to the beginning. Dice are public record and are never undone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from ttrpg_mcp.play.errors import NothingToRewind, RewindBlocked
-from ttrpg_mcp.play.ports import Call, CallEntry, ChangeEntry, CheckpointEntry, Json, Ports, Receipt, Unit
+from ttrpg_mcp.play.ports import Call, CallEntry, ChangeEntry, Json, Ports, Receipt, Unit
 
-__all__ = [
-    "Difference",
-    "Rewind",
-    "RewindAction",
-    "Rewound",
-    "RolledBack",
-    "rewind_history",
-    "roll_back",
-]
+__all__ = ["Difference", "Rewind", "RewindAction", "Rewound", "rewind_history"]
 
 RewindAction = Literal["undo", "redo"]
 
@@ -83,57 +75,6 @@ async def rewind_history(ports: Ports, call: Call, command: Rewind) -> Rewound:
         return Rewound(command, plan.call, plan.differences, (), unit.receipt())
 
     return await ports.store.write(call, story)
-
-
-@dataclass(frozen=True, slots=True)
-class RolledBack:
-    """What going back to a checkpoint did, or would do.
-
-    Attributes:
-        safety: The checkpoint taken right before it; None in a preview.
-    """
-
-    checkpoint: CheckpointEntry
-    differences: tuple[Difference, ...]
-    safety: CheckpointEntry | None
-    receipt: Receipt
-
-
-async def roll_back(ports: Ports, call: Call, target: str, *, preview: bool) -> RolledBack:
-    """Make everything what it was in a checkpoint, as a new change that can itself be undone; rolls stay.
-
-    A safety checkpoint is taken first, in the same transaction. With preview nothing is changed. Raises
-    NothingToRewind where there is no such checkpoint, and CheckpointUnsound.
-    """
-    if preview:
-        return await ports.store.read(call, lambda unit: _rollback_plan(unit, target, None))
-
-    def story(unit: Unit) -> RolledBack:
-        plan = _rollback_plan(unit, target, unit.checkpoints.save("safety"))
-        unit.changes.mark("rollback")
-        write_differences(unit, plan.differences)
-        return replace(plan, receipt=unit.receipt())
-
-    return await ports.store.write(call, story)
-
-
-def _rollback_plan(unit: Unit, target: str, safety: CheckpointEntry | None) -> RolledBack:
-    checkpoint = unit.checkpoints.find(target) if target else None
-    if checkpoint is None:
-        known = [entry.name or entry.id for entry in unit.checkpoints.all() if entry.status == "valid"][:10]
-        choice = f"name one of {', '.join(known)}" if known else "there is no checkpoint yet"
-        raise NothingToRewind("roll back", target, choice)
-    differences = tuple(
-        Difference(*entry, _visibility(unit, entry.entity, entry.entity_id))
-        for entry in unit.checkpoints.differences(checkpoint.id)
-    )
-    return RolledBack(checkpoint, differences, safety, unit.receipt())
-
-
-def _visibility(unit: Unit, entity: str, entity_id: str) -> str:
-    """Who knew of the entity's newest change; nobody but the game master where there is none."""
-    newest = unit.changes.newest_of(entity, entity_id)
-    return "gm" if newest is None else newest.visibility
 
 
 def write_differences(unit: Unit, differences: Sequence[Difference]) -> None:

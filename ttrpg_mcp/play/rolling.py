@@ -1,31 +1,24 @@
-"""Rolling dice: parse, take the next number of the audited stream, draw, save, answer.
-
-A campaign whose disk refuses still rolls: from a throw-away seed, outside the log, and the answer says so.
-"""
+"""Rolling dice: parse, take the next number of the audited stream, draw, save, answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
-from ttrpg_mcp.play.errors import AlreadyAnswered, CampaignPaused, ReadOnly, RequestKeyReused
-from ttrpg_mcp.play.ports import Answer, Call, Json, Ports, RollDraft, StoredAnswer, Unit
+from ttrpg_mcp.play.ports import Answer, Call, Json, Ports, Receipt, RollDraft, Unit
 from ttrpg_mcp.rules.dice import (
-    Chance,
     DiceError,
     DiceSyntaxError,
     Expression,
     Roll,
-    StreamChance,
     canonical,
     check,
     evaluate_all,
-    open_half,
     parse,
     with_advantage,
 )
 
-__all__ = ["MOST_DICE_SHOWN", "Advantage", "LogPlace", "RollDice", "Rolled", "roll_dice", "shown_rolls"]
+__all__ = ["MOST_DICE_SHOWN", "Advantage", "RollDice", "Rolled", "roll_dice", "shown_rolls"]
 
 MOST_DICE_SHOWN = 200  # entries of single dice in one answer, and in its row of the log
 _LONG_BREAKDOWN = 300
@@ -51,52 +44,34 @@ class RollDice:
 
 
 @dataclass(frozen=True, slots=True)
-class LogPlace:
-    """Where a saved roll stands.
-
-    Attributes:
-        commit: The epoch's commitment, 32 bytes.
-        seq: Number of the campaign's newest change.
-    """
-
-    number: int
-    epoch: int
-    commit: bytes
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
 class Rolled:
-    """A finished roll.
+    """A finished roll, saved.
 
     Attributes:
         rolls: One a repeat, in order; their dice follow one another in the stream.
-        place: None for a roll that is not recorded.
+        commit: The epoch's commitment, 32 bytes.
     """
 
     command: RollDice
     expression: Expression
     rolls: tuple[Roll, ...]
-    campaign: str
-    place: LogPlace | None
+    number: int
+    epoch: int
+    commit: bytes
+    receipt: Receipt
 
 
 async def roll_dice(ports: Ports, call: Call, command: RollDice) -> Rolled:
-    """Roll, save, answer. Raises DiceError before anything is opened; committed before it returns.
-
-    While the campaign's disk takes no writes, the roll is answered without a place in the log.
-    """
+    """Roll, save, answer. Raises DiceError before anything is opened; committed before it returns."""
     expression = _parsed(command)
-    _require_new(ports, call)
+    times = max(command.times, expression.times)
     seed = ports.entropy.seed()  # used only when no epoch is open; drawn here, so that a second run is equal
 
     def story(unit: Unit) -> Rolled:
         stream = unit.rolls.next_stream(seed)
-        rolls = _thrown(command, expression, stream.chance)
+        rolls = evaluate_all(expression, times, stream.chance)
         unit.rolls.save(stream, _draft(command, expression, rolls))
-        receipt = unit.receipt()
-        place = LogPlace(stream.number, stream.epoch, stream.commit, receipt.seq)
-        return Rolled(command, expression, rolls, receipt.campaign, place)
+        return Rolled(command, expression, rolls, stream.number, stream.epoch, stream.commit, unit.receipt())
 
     try:
         return await ports.store.write(call, story)
@@ -105,9 +80,6 @@ async def roll_dice(ports: Ports, call: Call, command: RollDice) -> Rolled:
         # die and then decide whether to roll it.
         await _spend(ports, call, command, seed, refusal)
         raise
-    except ReadOnly:
-        # Refused before anything was tried, so that no other roll can be in the log under this call's key.
-        return await _unrecorded(ports, call, command, expression)
 
 
 async def _spend(ports: Ports, call: Call, command: RollDice, seed: bytes, refusal: DiceError) -> None:
@@ -125,41 +97,6 @@ async def _spend(ports: Ports, call: Call, command: RollDice, seed: bytes, refus
 def _void_answer(code: str) -> Answer:
     summary = f"Spent a roll that was refused after drawing ({code})."
     return Answer(summary, {"summary": summary})
-
-
-async def _unrecorded(ports: Ports, call: Call, command: RollDice, expression: Expression) -> Rolled:
-    """The roll from a seed of its own, outside the log; under a key it is remembered while this process lives.
-
-    Raises AlreadyAnswered for a key that was answered while the disk was well, and CampaignPaused.
-    """
-    stored = await ports.store.stored_answer(call)
-    if stored is not None:
-        raise AlreadyAnswered(stored)
-    campaign = await ports.store.read(call, lambda unit: unit.campaign.get())
-    if campaign.status != "open":
-        raise CampaignPaused(campaign.name, campaign.status, campaign.status_reason)
-    chance = StreamChance(open_half(ports.entropy.seed()), epoch=0, roll_number=0)
-    rolled = Rolled(command, expression, _thrown(command, expression, chance), campaign.name, None)
-    if call.request_key is not None:
-        _require_new(ports, call)  # an equal call may have rolled meanwhile
-        answer = StoredAnswer(call.tool, call.request_hash, call.render(rolled))
-        ports.unrecorded.keep((str(call.principal), call.campaign_id, call.request_key), answer)
-    return rolled
-
-
-def _require_new(ports: Ports, call: Call) -> None:
-    """Raise AlreadyAnswered, or RequestKeyReused, when an unrecorded roll has the call's key."""
-    if call.request_key is None:
-        return
-    known = ports.unrecorded.find((str(call.principal), call.campaign_id, call.request_key))
-    if known is not None and known.request_hash != call.request_hash:
-        raise RequestKeyReused(call.request_key, known.tool)
-    if known is not None:
-        raise AlreadyAnswered(known)
-
-
-def _thrown(command: RollDice, expression: Expression, chance: Chance) -> tuple[Roll, ...]:
-    return evaluate_all(expression, max(command.times, expression.times), chance)
 
 
 def _parsed(command: RollDice) -> Expression:

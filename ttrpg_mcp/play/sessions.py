@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ttrpg_mcp.play.errors import NotNow
-from ttrpg_mcp.play.ports import Call, CallEntry, CheckpointEntry, Json, Ports, Receipt, RollEntry, Unit, entity_id
+from ttrpg_mcp.play.ports import Call, CallEntry, Json, Ports, Receipt, RollEntry, Unit, entity_id
 
 __all__ = [
-    "CheckpointSaved",
     "SessionChanged",
     "SessionRecap",
     "end_session",
     "pause_session",
     "recap_session",
     "resume_session",
-    "save_checkpoint",
     "start_session",
 ]
 
@@ -57,9 +55,7 @@ async def start_session(ports: Ports, call: Call, title: str) -> SessionChanged:
             raise NotNow(f"Session {last['number']} has not ended yet. End it, or resume it, first.")
         number = 1 if last is None else int(last["number"]) + 1
         seq = unit.receipt().seq + 1
-        changed = _saved(unit, "Started", _new_session(number, title or f"Session {number}", call.at_ms, seq))
-        unit.checkpoints.save("auto")
-        return changed
+        return _saved(unit, "Started", _new_session(number, title or f"Session {number}", call.at_ms, seq))
 
     return await ports.store.write(call, story)
 
@@ -84,26 +80,7 @@ async def end_session(ports: Ports, call: Call, recap: str) -> SessionChanged:
         unit.rolls.close_epoch()
         seq = unit.receipt().seq + 1
         ended = {"status": "ended", "ended_at_ms": call.at_ms, "last_seq": seq, "recap": recap or session["recap"]}
-        changed = _saved(unit, "Ended", {**session, **ended})
-        unit.checkpoints.save("session")  # stays until somebody deletes it
-        return changed
-
-    return await ports.store.write(call, story)
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointSaved:
-    """A checkpoint under a name."""
-
-    checkpoint: CheckpointEntry
-    receipt: Receipt
-
-
-async def save_checkpoint(ports: Ports, call: Call, name: str) -> CheckpointSaved:
-    """Keep the campaign as it is now under a name, until somebody deletes it. Raises NameTaken."""
-
-    def story(unit: Unit) -> CheckpointSaved:
-        return CheckpointSaved(unit.checkpoints.save("named", name), unit.receipt())
+        return _saved(unit, "Ended", {**session, **ended})
 
     return await ports.store.write(call, story)
 

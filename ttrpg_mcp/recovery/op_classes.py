@@ -70,12 +70,7 @@ NUMBERS: Mapping[OpClass, OpClassNumbers] = MappingProxyType(
             retry=RetryPolicy(max_attempts=4, initial_delay_s=0.025, max_delay_s=0.25, jitter=JitterKind.FULL),
             idempotent=True,
             breaker=CircuitBreakerConfig(
-                failure_ratio=0.5,
-                minimum_calls=10,
-                monitoring_period_s=30.0,
-                reset_timeout_s=1.0,
-                open_growth=1.0,
-                probe_lease_s=probe_lease_s(1.0),
+                failure_ratio=0.5, minimum_calls=10, monitoring_period_s=30.0, probe_lease_s=probe_lease_s(1.0)
             ),
         ),
         OpClass.DB_WRITE: OpClassNumbers(

@@ -2,80 +2,48 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
+from ttrpg_mcp.play.errors import OutcomeUnknown
 from ttrpg_mcp.store.connection import Connection
 from ttrpg_mcp.store.errors import as_store_error
 
-__all__ = ["CommitFailed", "Job", "Trace", "run_batch"]
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """What a unit leaves in the file, so that it can be found again after a COMMIT that failed.
-
-    Attributes:
-        request: Principal and request key, or None without a key.
-        is_there: Whether the file has what the unit wrote; it gets the unit's value.
-    """
-
-    request: tuple[str, str] | None
-    is_there: Callable[[Connection, Any], bool]
+__all__ = ["Job", "run_batch"]
 
 
 class Job:
     """One unit of work on its way through the writer.
 
     Attributes:
-        trace: None when the unit leaves nothing by which it could be found.
         is_started: Whether it was taken into a batch; until then it can be dropped without a trace.
         ended: Set, in the event loop, when the outcome is final.
     """
 
-    __slots__ = ("_value", "ended", "error", "has_outcome", "is_started", "trace", "work")
+    __slots__ = ("_error", "_value", "ended", "has_outcome", "is_started", "work")
 
-    def __init__(self, work: Callable[[Connection], Any], trace: Trace | None = None) -> None:
+    def __init__(self, work: Callable[[Connection], Any]) -> None:
         self.work = work
-        self.trace = trace
         self.is_started = False
         self.has_outcome = False
         self.ended = anyio.Event()
-        self.error: BaseException | None = None
         self._value: Any = None
+        self._error: BaseException | None = None
 
     def succeed(self, value: object) -> None:
         """Note the value; it counts once the batch is committed."""
-        self._value, self.error, self.has_outcome = value, None, True
+        self._value, self._error, self.has_outcome = value, None, True
 
     def fail(self, error: BaseException) -> None:
         """Note the error."""
-        self._value, self.error, self.has_outcome = None, error, True
+        self._value, self._error, self.has_outcome = None, error, True
 
     def result(self) -> Any:
         """The value, or the error raised."""
-        if self.error is not None:
-            raise self.error
+        if self._error is not None:
+            raise self._error
         return self._value
-
-    def is_there(self, connection: Connection) -> bool | None:
-        """Whether the file has what the unit wrote; None when that cannot be told."""
-        if self.trace is None or self.error is not None:
-            return None
-        return self.trace.is_there(connection, self._value)
-
-
-@dataclass(frozen=True, slots=True)
-class CommitFailed:
-    """A transaction whose COMMIT failed: its jobs have outcomes that must not be told before somebody looked.
-
-    A refused unit is not told its refusal either: it may rest on what a neighbour wrote.
-    """
-
-    jobs: Sequence[Job]
-    error: sqlite3.Error
 
 
 class _TransactionLost(Exception):
@@ -86,54 +54,49 @@ class _TransactionLost(Exception):
         self.job = job
 
 
-def run_batch(
-    connection: Connection, jobs: Sequence[Job], compartment: str, is_time_up: Callable[[], bool]
-) -> CommitFailed | None:
-    """Run the jobs in one transaction and commit it; every outcome is kept in its job.
+def run_batch(connection: Connection, jobs: Sequence[Job], compartment: str, is_time_up: Callable[[], bool]) -> None:
+    """Run the jobs in one transaction and commit it; every outcome is kept in its job, nothing is raised.
 
-    After is_time_up answers True no further job begins: jobs left without an outcome did not happen. When the COMMIT
-    fails, that is returned: nobody knows then whether the transaction will be there after a restart.
+    After is_time_up answers True no further job begins: jobs left without an outcome did not happen.
     """
     jobs = list(jobs)
     while jobs:
         try:
-            return _run_transaction(connection, jobs, compartment, is_time_up)
+            _run_transaction(connection, jobs, compartment, is_time_up)
         except _TransactionLost as lost:
             # Nobody was answered yet, so the innocent ones simply run again.
             jobs.remove(lost.job)
-    return None
+            continue
+        return
 
 
 def _run_transaction(
     connection: Connection, jobs: Sequence[Job], compartment: str, is_time_up: Callable[[], bool]
-) -> CommitFailed | None:
-    connection.forget_logged(0)
+) -> None:
     try:
         # A deferred transaction that reads first meets BUSY_SNAPSHOT, which no busy_timeout can wait out.
         connection.run("BEGIN IMMEDIATE")
     except sqlite3.Error as error:
         for job in jobs:
             job.fail(_translated(compartment, error))
-        return None
+        return
     ran = []
     for job in jobs:
         _run_job(connection, job, compartment)
         ran.append(job)
         if is_time_up():
             break
-    return _commit(connection, ran)
+    _commit(connection, ran, compartment)
 
 
 def _run_job(connection: Connection, job: Job, compartment: str) -> None:
     """Run one unit so that its failure leaves no trace. Raises _TransactionLost."""
-    logged_count = connection.logged_count
     try:
         connection.run("SAVEPOINT unit")
         value = job.work(connection)
         connection.run("RELEASE unit")
     except Exception as error:  # noqa: BLE001 - the border of a unit: whatever it is, it is its caller's alone
         job.fail(_translated(compartment, error))
-        connection.forget_logged(logged_count)
         _forget(connection, job)
     else:
         job.succeed(value)
@@ -147,18 +110,27 @@ def _forget(connection: Connection, job: Job) -> None:
             connection.run("ROLLBACK TO unit")
             connection.run("RELEASE unit")
         except sqlite3.Error:
-            connection.roll_back()
+            _roll_back(connection)
     if not connection.in_transaction:
         raise _TransactionLost(job)
 
 
-def _commit(connection: Connection, ran: Sequence[Job]) -> CommitFailed | None:
+def _commit(connection: Connection, ran: Sequence[Job], compartment: str) -> None:
     try:
         connection.run("COMMIT")
     except sqlite3.Error as error:
-        connection.roll_back()
-        return CommitFailed(tuple(ran), error)
-    return None
+        # A failed COMMIT is no refusal: after a restart the rows may be there, so nobody is told that they are or are
+        # not. A refused unit is not told its refusal either: it may rest on what a neighbour wrote.
+        _roll_back(connection)
+        for job in ran:
+            unknown = OutcomeUnknown(compartment, f"COMMIT failed: {error}")
+            unknown.__cause__ = error
+            job.fail(unknown)
+
+
+def _roll_back(connection: Connection) -> None:
+    if connection.in_transaction:
+        connection.run("ROLLBACK")
 
 
 def _translated(compartment: str, error: BaseException) -> BaseException:

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from ttrpg_mcp import __version__
 from ttrpg_mcp.play.errors import CampaignPaused, StoreCorrupt
-from ttrpg_mcp.play.ports import Campaign, CampaignEntry, Json
+from ttrpg_mcp.play.ports import Campaign, CampaignEntry
 from ttrpg_mcp.store.changes import ChangeTable
 from ttrpg_mcp.store.connection import Connection, Row, Value
 from ttrpg_mcp.store.counters import Counters
 from ttrpg_mcp.store.entity_codecs import codec_of
 
-__all__ = ["CampaignTable", "find_campaign", "insert_campaign", "lineage_of", "require_campaign"]
+__all__ = ["CampaignTable", "find_campaign", "require_campaign"]
 
 _FIND = "SELECT * FROM campaign WHERE campaign_id = :campaign_id"
 _SAVE_HEADS = """
@@ -60,7 +60,16 @@ class CampaignTable:
             }
         )
         seq = self._changes.append("campaign", self._campaign_id, before=None, after=image)
-        insert_campaign(self._connection, image, seq)
+        outside_the_image: dict[str, Value] = {
+            "head_seq": seq,
+            "head_roll": 0,
+            "commit_epoch": 0,
+            "lineage": self._campaign_id,  # unique by its random letters; a restore that lost rows begins another
+            "clean": 0,
+            "app_version": __version__,
+            "version": seq,
+        }
+        self._connection.insert("campaign", codec.row(image) | outside_the_image)
 
     def save_heads(self) -> None:
         """Write the counters back."""
@@ -69,32 +78,10 @@ class CampaignTable:
         self._connection.run(_SAVE_HEADS, campaign_id=self._campaign_id, **heads)
 
 
-def insert_campaign(connection: Connection, image: Json, seq: int) -> None:
-    """Write the first row of a file: the normal image, and what belongs to the file rather than to the campaign."""
-    outside_the_image: dict[str, Value] = {
-        "head_seq": seq,
-        "head_roll": 0,
-        "commit_epoch": 0,
-        "lineage": image["id"],  # unique by its random letters; a restore that lost rows begins another
-        "clean": 0,
-        "app_version": __version__,
-        "version": seq,
-    }
-    connection.insert("campaign", codec_of("campaign").row(image) | outside_the_image)
-
-
 def find_campaign(connection: Connection, campaign_id: str) -> Campaign | None:
     """The campaign of the file, or None."""
     row = connection.one(_FIND, campaign_id=campaign_id)
     return None if row is None else _campaign(row)
-
-
-def lineage_of(connection: Connection, campaign_id: str) -> tuple[str, int]:
-    """The lineage of the file's campaign and its newest `seq`. Raises StoreCorrupt where there is none."""
-    row = connection.one(_FIND, campaign_id=campaign_id)
-    if row is None:
-        raise StoreCorrupt(campaign_id, "the file has no campaign")
-    return row["lineage"], row["head_seq"]
 
 
 def require_campaign(connection: Connection, campaign_id: str) -> Campaign:

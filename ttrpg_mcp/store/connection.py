@@ -6,8 +6,7 @@ awaits, and a cancellation cannot leave the connection inside a transaction.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
@@ -17,15 +16,12 @@ import anyio
 
 from ttrpg_mcp.store.pragmas import Synchronous, apply_reader_pragmas, apply_writer_pragmas
 
-__all__ = ["JOURNAL_TABLES", "Connection", "LoggedRow", "Row", "UnitConnection", "Value", "connect", "hop"]
+__all__ = ["Connection", "Row", "UnitConnection", "Value", "connect", "hop"]
 
 T = TypeVar("T")
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = sqlite3.Row
-LoggedRow: TypeAlias = tuple[str, Mapping[str, Value]]  # a table of the logs, and a row of it
 
-# The tables whose rows are copied into the journal, in the order in which they can be put back.
-JOURNAL_TABLES = ("changes", "call_log", "roll_epoch", "roll", "roll_mark", "posting", "answer")
 _STEPS_BETWEEN_QUESTIONS = 10_000
 
 
@@ -43,22 +39,15 @@ class UnitConnection(sqlite3.Connection):
 class Connection:
     """The database as one unit of work sees it: plain, synchronous, inside one hop only."""
 
-    __slots__ = ("_logged", "_raw")
+    __slots__ = ("_raw",)
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self._raw = raw
-        self._logged: list[LoggedRow] = []
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open; some errors end it without being asked to."""
         return self._raw.in_transaction
-
-    def roll_back(self) -> None:
-        """End the transaction that is open, if one is; what cannot be rolled back now is left for the next attempt."""
-        if self._raw.in_transaction:
-            with suppress(sqlite3.Error):
-                self._raw.execute("ROLLBACK")
 
     def one(self, sql: str, /, **values: Value) -> Row | None:
         """The first row, or None."""
@@ -67,10 +56,6 @@ class Connection:
     def all(self, sql: str, /, **values: Value) -> list[Row]:
         """Every row, fetched."""
         return self._raw.execute(sql, values).fetchall()
-
-    def each(self, sql: str, /, **values: Value) -> Iterator[Row]:
-        """Every row, one at a time: also those before one that cannot be read."""
-        yield from self._raw.execute(sql, values)
 
     def run(self, sql: str, /, **values: Value) -> int:
         """How many rows the statement touched."""
@@ -86,24 +71,7 @@ class Connection:
 
     def insert(self, table: str, row: Mapping[str, Value], /) -> None:
         """Add one row; the keys are column names of ours."""
-        values = dict(row)
-        self._raw.execute(_insert_sql(table, tuple(values)), values)
-        if table in JOURNAL_TABLES:
-            self._logged.append((table, values))
-
-    @property
-    def logged_count(self) -> int:
-        """How many rows wait for the journal: the mark that forget_logged takes."""
-        return len(self._logged)
-
-    def forget_logged(self, count: int) -> None:
-        """Leave only the first `count` rows that wait for the journal: the others were rolled back."""
-        del self._logged[count:]
-
-    def take_logged(self) -> list[LoggedRow]:
-        """The rows inserted into the logs since the last time, for the journal; the transaction was committed."""
-        logged, self._logged = self._logged, []
-        return logged
+        self._raw.execute(_insert_sql(table, tuple(row)), dict(row))
 
 
 @lru_cache(maxsize=256)

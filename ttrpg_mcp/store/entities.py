@@ -93,18 +93,6 @@ class EntityTable:
         self._require_one(self._connection.run(_delete_sql(codec), **self._where(codec, entity_id)))
         return seq
 
-    def restore(self, entity: str, entity_id: str, image: Json | None, version: int) -> None:
-        """Make the entity what the log says that it became, and log nothing. Raises ValueError for a strange image."""
-        codec = codec_of(entity)
-        found = self.find(entity, entity_id)
-        if image is None:
-            for child in codec.children:
-                self._clear(child, entity_id)
-            self._connection.run(_delete_sql(codec), **self._where(codec, entity_id))
-            return
-        after = codec.normal(image, None if found is None else found.image)
-        self._write(codec, entity_id, after, version, is_new=found is None)
-
     def _record(
         self, codec: EntityCodec, row: Row, children: Mapping[str, Mapping[str, Sequence[Row]]]
     ) -> EntityRecord:

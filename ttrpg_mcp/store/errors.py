@@ -4,7 +4,6 @@ import errno
 import sqlite3
 
 from ttrpg_mcp.play.errors import (
-    OutOfMemory,
     StoreBusy,
     StoreCorrupt,
     StoreError,
@@ -25,7 +24,7 @@ _BY_NAME: dict[str, type[StoreError]] = {
     "PROTOCOL": StoreBusy,
     "INTERRUPT": StoreInterrupted,
     "FULL": StoreFull,
-    "NOMEM": OutOfMemory,
+    "NOMEM": StoreFull,
     "IOERR": StoreUnavailable,
     "READONLY": StoreUnavailable,
     "CANTOPEN": StoreUnavailable,
@@ -46,7 +45,7 @@ def as_store_error(compartment: str, error: BaseException) -> StoreError | None:
     if isinstance(error, sqlite3.Error):
         found = _BY_NAME.get(_family(error))
     elif isinstance(error, MemoryError):
-        found = OutOfMemory
+        found = StoreFull
     elif isinstance(error, OSError):
         found = StoreFull if error.errno in _NO_ROOM else StoreUnavailable
     return found(compartment, f"{type(error).__name__}: {error}") if found else None

@@ -1,32 +1,21 @@
 """The storage inside its policies: every call passes retry, breaker and time limit of its class.
 
-One breaker for reads of each file; the breaker for writes is the file's read-only mode, which knows best when the disk
-refuses and when it takes writes again. A write has no attempt limit of its own: waiting for the lock is bounded
-already, and a commit that has begun is settled by the call's total deadline, never abandoned half-way. Slots are the
-writer's queue and the two readers of each file.
+One breaker for reads and one for writes of each file. A write has no attempt limit of its own: waiting for the lock is
+bounded already, and a commit that has begun is settled by the call's total deadline, never abandoned half-way. Slots
+are the writer's queue and the two readers of each file.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import anyio
 
 from ttrpg_mcp.play.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreUnavailable
-from ttrpg_mcp.play.ports import (
-    SERVER,
-    Call,
-    CampaignEntry,
-    Json,
-    ReadOnlyHealth,
-    Receipt,
-    ServerUnit,
-    StoredAnswer,
-    StoreHealth,
-    Unit,
-)
+from ttrpg_mcp.play.ports import SERVER, Call, CampaignEntry, Json, ServerUnit, StoredAnswer, StoreHealth, Unit
 from ttrpg_mcp.recovery.circuit_breaker import (
     CircuitBreaker,
+    CircuitBreakerConfig,
     CircuitBreakers,
     CircuitState,
     Outcome,
@@ -50,12 +39,12 @@ _REOPEN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """Reads or writes: their class, their policies and their breakers, if they have some."""
+    """Reads or writes: their class, their policies and their breakers."""
 
     name: str
     op_class: OpClass
     pipeline: Pipeline
-    breakers: CircuitBreakers | None
+    breakers: CircuitBreakers
 
     async def run(self, call: Call, campaign_id: str, work: Callable[[], Any]) -> Any:
         """The work's result. A fault that cannot pass by itself opens the breaker at once."""
@@ -72,8 +61,7 @@ class _Way:
         try:
             return await self.pipeline.run(operation, work)
         except (StoreFull, StoreUnavailable):
-            if self.breakers is not None:
-                self.breakers.of(key).trip()
+            self.breakers.of(key).trip()
             raise
 
 
@@ -140,15 +128,6 @@ class GuardedStore:
         value: T = await self._writes.run(call, entry.campaign_id, work)
         return value
 
-    async def accept_restore(self, call: Call) -> Receipt:
-        """As the port says, inside the policies."""
-        receipt: Receipt = await self._writes.run(call, call.campaign_id, lambda: self._store.accept_restore(call))
-        return receipt
-
-    def receipts(self, campaign_id: str) -> Sequence[str]:
-        """From memory only."""
-        return self._store.receipts(campaign_id)
-
     async def stored_answer(self, call: Call) -> StoredAnswer | None:
         """As the port says, inside the policies."""
         answer: StoredAnswer | None = await self._reads.run(
@@ -165,18 +144,23 @@ class GuardedStore:
         return replace(health, warnings=(f"{problem} It is tried again every second.", *health.warnings))
 
     def breakers(self) -> list[Json]:
-        """Every breaker that is not simply closed, the read-only modes among them."""
-        reads = self._reads.breakers.values() if self._reads.breakers else ()
+        """Every breaker that is not simply closed."""
         return [
-            *(_shown(breaker) for breaker in reads if _speaks(breaker)),
-            *(_shown_mode(mode) for mode in self._store.health().read_only),
+            _shown(breaker)
+            for way in (self._reads, self._writes)
+            for breaker in way.breakers.values()
+            if _speaks(breaker)
         ]
 
 
 def _way(name: str, op_class: OpClass, clock: Clock, classify: Classify, events: Events) -> _Way:
     numbers = NUMBERS[op_class]
-    config = None if op_class is OpClass.DB_WRITE else numbers.breaker
-    breakers = CircuitBreakers(config, clock=clock, outcome_of=_outcome, events=events) if config else None
+    breakers = CircuitBreakers(
+        numbers.breaker or CircuitBreakerConfig(),
+        clock=clock,
+        outcome_of=_outcome,
+        events=events,
+    )
     pipeline = Pipeline(
         clock=clock,
         retrier=Retrier(numbers.retry, clock=clock, classify=classify, events=events),
@@ -197,15 +181,6 @@ def _outcome(error: Exception) -> Outcome:
 
 def _speaks(breaker: CircuitBreaker) -> bool:
     return breaker.state is not CircuitState.CLOSED or breaker.failures > 0
-
-
-def _shown_mode(mode: ReadOnlyHealth) -> Json:
-    return {
-        "key": f"db:{mode.campaign_id}:write",
-        "state": CircuitState.OPEN.value,
-        "failures": mode.failures,
-        "retry_after_s": mode.retry_after_s,
-    }
 
 
 def _shown(breaker: CircuitBreaker) -> Json:

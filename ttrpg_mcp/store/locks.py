@@ -3,9 +3,6 @@
 It is held for one batch or one checkpoint, never for the life of a process, and the kernel frees it when its holder is
 killed. Two lock files make it fair: whoever wants `.lock` takes `.turn` first and keeps it while waiting, so that a
 busy server, which needs the turn again for its next batch, cannot starve another.
-
-The first eight bytes of `.lock` are the file's generation. It grows whenever another file takes the place of the
-database or its tables change, and whoever has the old one open finds that out before it uses it again.
 """
 
 import os
@@ -18,21 +15,17 @@ from pathlib import Path
 from ttrpg_mcp.play.errors import StoreBusy
 from ttrpg_mcp.recovery.clock import Clock
 
-__all__ = ["LOCK_LIMIT_S", "FileLock", "FileReplaced"]
+__all__ = ["LOCK_LIMIT_S", "FileLock"]
 
 LOCK_LIMIT_S = 2.0
-_GENERATION_BYTES = 8
 _FIRST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.020
 
 if sys.platform == "win32":
     import msvcrt
 
-    # Windows lets nobody read what is locked, so the lock is on a byte far behind the generation.
-    _LOCKED_AT = 1 << 30
-
     def _try_lock(handle: int) -> bool:
-        os.lseek(handle, _LOCKED_AT, os.SEEK_SET)
+        os.lseek(handle, 0, os.SEEK_SET)
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         except OSError:
@@ -40,7 +33,7 @@ if sys.platform == "win32":
         return True
 
     def _unlock(handle: int) -> None:
-        os.lseek(handle, _LOCKED_AT, os.SEEK_SET)
+        os.lseek(handle, 0, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
 
 else:
@@ -57,10 +50,6 @@ else:
         fcntl.flock(handle, fcntl.LOCK_UN)
 
 
-class FileReplaced(StoreBusy):
-    """The database that is open is no longer the one at its place; opened anew, the file can be used at once."""
-
-
 class FileLock:
     """The lock beside one database file; its two files are opened once and kept until close."""
 
@@ -74,35 +63,15 @@ class FileLock:
             os.close(self._turn)
             raise
         self._is_open = True
-        self._generation: int | None = None  # as of the first time that the lock was held
 
     @asynccontextmanager
     async def held(self, limit_s: float = LOCK_LIMIT_S) -> AsyncIterator[None]:
-        """Hold the lock inside. Raises StoreBusy when it cannot be had within limit_s, and FileReplaced."""
+        """Hold the lock inside. Raises StoreBusy when it cannot be had within limit_s."""
         await self._acquire(limit_s)
         try:
-            if self._generation is None:
-                self._generation = self._read_generation()
-            self.require_current()
             yield
         finally:
             _unlock(self._lock)
-
-    def require_current(self) -> None:
-        """Raise FileReplaced when another file took the database's place since the lock was first held."""
-        if self._generation != self._read_generation():
-            raise FileReplaced(self._compartment, "another file took the place of the one that is open")
-
-    def start_generation(self) -> None:
-        """Tell everybody that what they have open is not the file any more; the caller holds the lock."""
-        self._generation = self._read_generation() + 1
-        os.lseek(self._lock, 0, os.SEEK_SET)
-        os.write(self._lock, self._generation.to_bytes(_GENERATION_BYTES, "big"))
-        os.fsync(self._lock)
-
-    def _read_generation(self) -> int:
-        os.lseek(self._lock, 0, os.SEEK_SET)
-        return int.from_bytes(os.read(self._lock, _GENERATION_BYTES), "big")
 
     async def _acquire(self, limit_s: float) -> None:
         ends_at = self._clock.monotonic() + limit_s

@@ -74,19 +74,6 @@ class CampaignPool:
                 await database.close()
         self._drop_if_empty(campaign_id)
 
-    async def discard(self, campaign_id: str, database: Database) -> None:
-        """Close the file, unless another caller did so already: its next user opens it anew."""
-        slot = self._slots.get(campaign_id)
-        if slot is None or slot.database is not database:
-            return
-        database.is_retired = True
-        with anyio.CancelScope(shield=True):
-            async with slot.lock:
-                if slot.database is database:
-                    slot.database = None
-                    await database.close()
-        self._drop_if_empty(campaign_id)
-
     def _drop_if_empty(self, campaign_id: str) -> None:
         slot = self._slots.get(campaign_id)
         if slot is not None and slot.users == 0 and slot.database is None and not slot.lock.statistics().locked:

@@ -9,7 +9,7 @@ from ttrpg_mcp.store.folders import is_campaign_id
 from ttrpg_mcp.store.migrations import CAMPAIGN_SCHEMA
 from ttrpg_mcp.store.names import free_name, name_key
 
-__all__ = ["PreferenceTable", "RegistryTable", "list_again"]
+__all__ = ["PreferenceTable", "RegistryTable"]
 
 _COLUMNS = "campaign_id, name, status, created_at_ms, request_key, head_seq, last_opened_at_ms, system"
 _ALL = f"SELECT {_COLUMNS} FROM registry ORDER BY name_key"  # noqa: S608 - column names of ours
@@ -20,16 +20,6 @@ UPDATE registry
 SET status = CASE status WHEN 'creating' THEN 'open' ELSE status END, last_opened_at_ms = :at_ms,
     head_seq = max(head_seq, :head_seq)
 WHERE campaign_id = :campaign_id
-"""
-_KNOWN = "SELECT lineage, head_seq FROM registry WHERE campaign_id = :campaign_id"
-_HEAD = """
-UPDATE registry SET head_seq = :head_seq, lineage = :lineage WHERE campaign_id = :campaign_id
-"""
-_LIST_AGAIN = """
-INSERT INTO registry (campaign_id, name, name_key, folder, system, status, lineage, head_seq, schema, created_at_ms)
-VALUES (:campaign_id, :name, :name_key, :campaign_id, :system, :status, :lineage, :head_seq, :schema, :created_at_ms)
-ON CONFLICT (campaign_id) DO UPDATE
-SET status = excluded.status, lineage = excluded.lineage, head_seq = excluded.head_seq
 """
 _PREFERRED = "SELECT campaign_id FROM preference WHERE principal = :principal"
 _PREFER = """
@@ -74,17 +64,6 @@ class RegistryTable:
         """Note that the campaign's file is there and was opened."""
         self._connection.run(_OPENED, campaign_id=campaign_id, at_ms=at_ms, head_seq=head_seq)
 
-    def known_head(self, campaign_id: str) -> tuple[str, int] | None:
-        """The lineage and the newest `seq` of the campaign, as last reported."""
-        row = self._connection.one(_KNOWN, campaign_id=campaign_id)
-        return (row["lineage"], row["head_seq"]) if row else None
-
-    def note_head(self, campaign_id: str, lineage: str, head_seq: int) -> None:
-        """Note how far the campaign has come."""
-        known = self.known_head(campaign_id)
-        if known is not None and (known[0] != lineage or known[1] < head_seq):
-            self._connection.run(_HEAD, campaign_id=campaign_id, lineage=lineage, head_seq=head_seq)
-
     def _insert(self, entry: CampaignEntry) -> None:
         self._connection.insert(
             "registry",
@@ -113,25 +92,6 @@ class RegistryTable:
 
     def _is_taken(self, key: str) -> bool:
         return self._connection.one(_BY_NAME, name_key=key) is not None
-
-
-def list_again(connection: Connection, campaign: Row) -> bool:
-    """List the campaign of that row of its own file, under a free name where another has its name by now."""
-    table = RegistryTable(connection)
-    listed = table.find(campaign["name"])
-    name = campaign["name"]
-    if listed is not None and listed.campaign_id != campaign["campaign_id"]:
-        name = free_name(name, lambda key: table.find(key) is not None)
-    values = {column: campaign[column] for column in ("campaign_id", "system", "status", "lineage", "head_seq")}
-    connection.run(
-        _LIST_AGAIN,
-        **values,
-        name=name,
-        name_key=name_key(name),
-        schema=CAMPAIGN_SCHEMA.latest,
-        created_at_ms=campaign["created_at_ms"],
-    )
-    return True
 
 
 class PreferenceTable:

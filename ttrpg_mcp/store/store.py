@@ -2,48 +2,38 @@
 
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
 from anyio import to_thread
 
-from ttrpg_mcp.play.errors import NotFound, StoreCorrupt, StoreError, StoreUnavailable
+from ttrpg_mcp.play.errors import NotFound, StoreError, StoreUnavailable
 from ttrpg_mcp.play.ports import (
     SERVER,
     SYSTEM,
     Call,
     CampaignEntry,
     CompartmentHealth,
-    ReadOnlyHealth,
-    Receipt,
     ServerUnit,
     StoredAnswer,
     StoreHealth,
     Unit,
 )
 from ttrpg_mcp.recovery.clock import Clock
-from ttrpg_mcp.recovery.errors import BulkheadFull
 from ttrpg_mcp.store.answers import AnswerTable
-from ttrpg_mcp.store.campaigns import lineage_of
+from ttrpg_mcp.store.campaigns import require_campaign
 from ttrpg_mcp.store.connection import Connection
-from ttrpg_mcp.store.damage import KnownHead
 from ttrpg_mcp.store.database import Database, DatabaseFile
 from ttrpg_mcp.store.errors import SERVER_COMPARTMENT, as_store_error
 from ttrpg_mcp.store.folders import DataFolder, is_campaign_id, make_folder
 from ttrpg_mcp.store.host import TaskHost
-from ttrpg_mcp.store.locks import FileReplaced
 from ttrpg_mcp.store.migrations import CAMPAIGN_SCHEMA, SERVER_SCHEMA
 from ttrpg_mcp.store.pool import CampaignPool
 from ttrpg_mcp.store.pragmas import Synchronous
 from ttrpg_mcp.store.registry import RegistryTable
-from ttrpg_mcp.store.replay import accept_loss
-from ttrpg_mcp.store.reports import RestoreReport, note_restore
-from ttrpg_mcp.store.suspect import campaign_trace, server_trace
 from ttrpg_mcp.store.unit import CampaignUnit, RegistryUnit, run_creation, run_server_write, run_write
 
 __all__ = ["SqliteStore"]
@@ -54,9 +44,6 @@ _logger = logging.getLogger(__name__)
 
 # SQLite 3.7.0 to 3.51.2 can damage a file when one connection commits while another checkpoints.
 _SAFE_SQLITE = (3, 51, 3)
-_MOST_OPENINGS = 3  # of a damaged or exchanged file for one call
-_CLOSING_BACKUPS_S = 1.0  # begun so late at most; the journals have the rest
-_CLOSING_NOTES_S = 0.5
 
 
 class SqliteStore:
@@ -74,8 +61,6 @@ class SqliteStore:
         self._server_file: Database | None = None
         self._is_ready = False
         self._changing = anyio.Lock()  # held by open() and close()
-        self._reopening = anyio.Lock()
-        self._receipts: dict[str, list[str]] = {}
 
     async def open(self) -> None:
         """Open the server's file, made where there is none, and finish the campaigns whose making was cut off.
@@ -101,28 +86,23 @@ class SqliteStore:
 
     async def write(self, call: Call, story: Callable[[Unit], T]) -> T:
         """Run the story in one transaction on the call's campaign; committed before it returns."""
-        return await self._write(call, lambda connection: run_write(connection, call, story))
+        async with self._campaign(call.campaign_id) as database:
+            value, head_seq = await database.write(lambda connection: run_write(connection, call, story))
+            database.note_head(head_seq)
+            return value
 
     async def read(self, call: Call, story: Callable[[Unit], T]) -> T:
         """Run the story on one consistent picture of the call's campaign."""
-        return await self._on_campaign(
-            call.campaign_id,
-            lambda database: database.read(lambda connection: story(CampaignUnit(connection, call, call.campaign_id))),
-        )
+        async with self._campaign(call.campaign_id) as database:
+            return await database.read(lambda connection: story(CampaignUnit(connection, call, call.campaign_id)))
 
     async def write_server(self, call: Call, story: Callable[[ServerUnit], T]) -> T:
         """Run the story in one transaction on the server's own file; committed before it returns."""
-        value = await self._on_server(
-            lambda database: database.write(
-                lambda connection: run_server_write(connection, call, story), server_trace(call)
-            )
-        )
-        self._server.back_up_if_due(self._host.spawn)
-        return value
+        return await self._server.write(lambda connection: run_server_write(connection, call, story))
 
     async def read_server(self, call: Call, story: Callable[[ServerUnit], T]) -> T:  # noqa: ARG002 - the port's
         """Run the story on one consistent picture of the server's own file."""
-        return await self._on_server(lambda database: database.read(lambda connection: story(RegistryUnit(connection))))
+        return await self._server.read(lambda connection: story(RegistryUnit(connection)))
 
     async def create_campaign(self, call: Call, entry: CampaignEntry, story: Callable[[Unit], T]) -> T:
         """Make the campaign's file where there is none yet, then run the story as its first write.
@@ -141,9 +121,8 @@ class SqliteStore:
             return await self._make_campaign(registered, work, first_write)
 
         async with self._campaigns.use(entry.campaign_id, made) as database:
-            value, head_seq = first_write[0] if first_write else await database.write(work, campaign_trace(call))
+            value, head_seq = first_write[0] if first_write else await database.write(work)
             database.note_head(head_seq)
-            database.back_up_if_due(self._host.spawn)
             return value
 
     async def stored_answer(self, call: Call) -> StoredAnswer | None:
@@ -151,34 +130,9 @@ class SqliteStore:
         if call.request_key is None:
             return None
         if call.campaign_id == SERVER:
-            return await self._on_server(
-                lambda database: database.read(lambda connection: AnswerTable(connection, None).find(call))
-            )
-        return await self._on_campaign(
-            call.campaign_id,
-            lambda database: database.read(lambda connection: AnswerTable(connection, call.campaign_id).find(call)),
-        )
-
-    async def accept_restore(self, call: Call) -> Receipt:
-        """Let a campaign go on that a restore paused because changes were lost. Raises NotNow when none did."""
-        return await self._write(call, lambda connection: run_write(connection, call, accept_loss, is_repair=True))
-
-    def receipts(self, campaign_id: str) -> Sequence[str]:
-        """What its players should be told about how the campaign was found; each sentence is given once."""
-        return tuple(self._receipts.pop(campaign_id, ()))
-
-    async def back_up(self, campaign_id: str) -> Path:
-        """Make a backup of a campaign now; where it lies. Raises StoreUnavailable, and NotFound."""
-        async with self._campaign(campaign_id) as database:
-            backup = await database.back_up("asked")
-        if backup is None:
-            raise StoreUnavailable(campaign_id, "the backup failed; the log says why")
-        return backup.path
-
-    async def sync_journals(self) -> None:
-        """Bring what the journals of the open campaigns have to the disk. Raises StoreError."""
-        for _, database in tuple(self._campaigns.open_now()):
-            await database.sync_journal()
+            return await self._server.read(lambda connection: AnswerTable(connection, None).find(call))
+        async with self._campaign(call.campaign_id) as database:
+            return await database.read(lambda connection: AnswerTable(connection, call.campaign_id).find(call))
 
     def health(self) -> StoreHealth:
         """From memory only."""
@@ -186,58 +140,7 @@ class SqliteStore:
             CompartmentHealth(campaign_id, database.writer.queued, database.head_seq)
             for campaign_id, database in self._campaigns.open_now()
         )
-        read_only = tuple(self._read_only())
-        return StoreHealth(self._is_ready, sqlite3.sqlite_version, open_campaigns, _warnings(), read_only)
-
-    def _read_only(self) -> Iterator[ReadOnlyHealth]:
-        server = () if self._server_file is None else (self._server_file,)
-        for database in (*server, *(database for _, database in self._campaigns.open_now())):
-            if database.writer.mode.is_on:
-                yield database.writer.mode.health()
-
-    async def _write(self, call: Call, work: Callable[[Connection], tuple[T, int]]) -> T:
-        async def run(database: Database) -> T:
-            value, head_seq = await database.write(work, campaign_trace(call))
-            database.note_head(head_seq)
-            database.back_up_if_due(self._host.spawn)
-            return value
-
-        return await self._on_campaign(call.campaign_id, run)
-
-    async def _on_campaign(self, campaign_id: str, work: Callable[[Database], Awaitable[T]]) -> T:
-        """What the work gives; where the open file is damaged or was exchanged, it is opened anew and asked again."""
-        for _ in range(_MOST_OPENINGS):
-            async with self._campaign(campaign_id) as database:
-                try:
-                    return await work(database)
-                except (FileReplaced, StoreCorrupt) as error:
-                    failure = error
-            await self._campaigns.discard(campaign_id, database)
-        raise failure
-
-    async def _on_server(self, work: Callable[[Database], Awaitable[T]]) -> T:
-        """The same for the server's own file."""
-        for _ in range(_MOST_OPENINGS):
-            database = self._server
-            try:
-                return await work(database)
-            except (FileReplaced, StoreCorrupt) as error:
-                failure = error
-            await self._reopen_server(database)
-        raise failure
-
-    async def _reopen_server(self, database: Database) -> None:
-        with anyio.CancelScope(shield=True):
-            async with self._reopening:
-                if self._server_file is not database:
-                    return
-                database.is_retired = True
-                try:
-                    await database.close()
-                    await self._open_server()
-                except BaseException:
-                    self._server_file = None
-                    raise
+        return StoreHealth(self._is_ready, sqlite3.sqlite_version, open_campaigns, _warnings())
 
     @property
     def _server(self) -> Database:
@@ -256,15 +159,7 @@ class SqliteStore:
         # Campaigns without the file that lists them: it was lost, and a new one would hide them.
         is_new = not self._folder.has_campaigns()
         file = DatabaseFile(SERVER_COMPARTMENT, self._folder.server_file, SERVER_SCHEMA, is_new=is_new)
-        self._server_file = database = await self._opened(file)
-        if database.opened.report is not None:
-            await self._note_restore(database.opened.report)
-
-    async def _note_restore(self, report: RestoreReport) -> None:
-        """Note in the server's file what was found, so that it is known after this process too."""
-        at_ms = int(self._clock.wall().timestamp() * 1000)
-        self._receipts.setdefault(report.compartment, []).extend(report.sentences())
-        await self._server.write(lambda connection: note_restore(connection, report, at_ms))
+        self._server_file = await self._opened(file)
 
     async def _finish_campaigns(self) -> None:
         """Complete every campaign that a crash left in the making."""
@@ -291,33 +186,14 @@ class SqliteStore:
         entry = await self._registered(campaign_id)
         if entry.status == "creating":
             return await self._complete_campaign(entry)
-        known = await self._on_server(
-            lambda database: database.read(lambda connection: RegistryTable(connection).known_head(campaign_id))
-        )
-        file = self._campaign_file(campaign_id, is_new=False)
-        database = await self._opened(replace(file, known=(KnownHead(known[1], known[0]),) if known else ()))
+        database = await self._opened(self._campaign_file(campaign_id, is_new=False))
         try:
-            await self._greet(campaign_id, database)
+            campaign = await database.read(lambda connection: require_campaign(connection, campaign_id))
         except BaseException:
             await database.close()
             raise
+        database.note_head(campaign.head_seq)
         return database
-
-    async def _greet(self, campaign_id: str, database: Database) -> None:
-        """Note how a campaign was found."""
-        lineage, head_seq = await database.read(lambda connection: lineage_of(connection, campaign_id))
-        database.note_head(head_seq)
-        if database.opened.report is not None:
-            await self._note_restore(database.opened.report)
-            await self._note_head(campaign_id, lineage, head_seq)
-        elif not database.opened.was_clean:
-            self._receipts.setdefault(campaign_id, []).append(
-                "The campaign was not closed in order last time, or another server has it open. Its file was checked: "
-                f"everything up to change {head_seq} is there, 0 acknowledged changes lost."
-            )
-
-    async def _note_head(self, campaign_id: str, lineage: str, head_seq: int) -> None:
-        await self._server.write(lambda connection: RegistryTable(connection).note_head(campaign_id, lineage, head_seq))
 
     async def _complete_campaign(self, entry: CampaignEntry) -> Database:
         """Do what a crash kept create_campaign and its caller from doing."""
@@ -360,41 +236,11 @@ class SqliteStore:
     async def _close(self) -> None:
         self._is_ready = False
         with anyio.CancelScope(shield=True):
-            await self._part_with_campaigns()
             server, self._server_file = self._server_file, None
-            # Side by side: a campaign that another program keeps locked must not use up the server file's time.
-            async with anyio.create_task_group() as closing:
-                closing.start_soon(self._campaigns.close)
-                if server is not None:
-                    closing.start_soon(server.close)
+            await self._campaigns.close()
+            if server is not None:
+                await server.close()
             await self._host.stop()
-
-    async def _part_with_campaigns(self) -> None:
-        """Back up what was changed, as far as there is time, and note how far each campaign came."""
-        ends_at = self._clock.monotonic() + _CLOSING_BACKUPS_S
-        for _, database in (*self._campaigns.open_now(), *self._server_if_open()):
-            if self._clock.monotonic() < ends_at and database.needs_backup_at_close():
-                await database.back_up("close")
-        # A lock that another program holds must not keep the server from stopping.
-        with self._clock.limit(_CLOSING_NOTES_S) as scope:
-            for campaign_id, database in tuple(self._campaigns.open_now()):
-                await self._try_to_note_head(campaign_id, database)
-        if scope.cancelled_caught:
-            _logger.warning("the registry was not told how far the campaigns came")
-
-    async def _try_to_note_head(self, campaign_id: str, database: Database) -> None:
-        """Note how far a campaign came; the journal knows it too, so a failure is none."""
-        try:
-            lineage, head_seq = await database.read(partial(lineage_of, campaign_id=campaign_id))
-            known = await self._server.read(lambda connection: RegistryTable(connection).known_head(campaign_id))
-            if known != (lineage, head_seq):
-                await self._note_head(campaign_id, lineage, head_seq)
-        except (StoreError, BulkheadFull):
-            _logger.warning("%s: the registry was not told how far it came", campaign_id, exc_info=True)
-
-    def _server_if_open(self) -> Iterator[tuple[str, Database]]:
-        if self._server_file is not None:
-            yield SERVER_COMPARTMENT, self._server_file
 
 
 def _warnings() -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from ttrpg_mcp.play.ports import Answer, Call, Receipt
 from ttrpg_mcp.store.answers import AnswerTable
 from ttrpg_mcp.store.campaigns import CampaignTable, find_campaign
 from ttrpg_mcp.store.changes import CallLog, ChangeTable
-from ttrpg_mcp.store.checkpoints import CheckpointTable
 from ttrpg_mcp.store.connection import Connection
 from ttrpg_mcp.store.counters import Counters
 from ttrpg_mcp.store.entities import EntityTable
@@ -31,7 +30,6 @@ class CampaignUnit:
         self.changes = ChangeTable(connection, campaign_id, call, self.counters)
         self.campaign = CampaignTable(connection, campaign_id, self.counters, self.changes)
         self.entities = EntityTable(connection, campaign_id, self.changes)
-        self.checkpoints = CheckpointTable(connection, call, campaign_id, self.counters, self.entities)
         self.rolls = RollTable(connection, campaign_id, call, self.counters)
         self.answers = AnswerTable(connection, campaign_id)
 
@@ -64,19 +62,15 @@ class RegistryUnit:
         self.preferences = PreferenceTable(connection)
 
 
-def run_write(
-    connection: Connection, call: Call, story: Callable[[CampaignUnit], T], *, is_repair: bool = False
-) -> tuple[T, int]:
+def run_write(connection: Connection, call: Call, story: Callable[[CampaignUnit], T]) -> tuple[T, int]:
     """The story's value and the campaign's newest `seq`, all inside the transaction that is open.
 
-    A known key comes first: a repeat is answered even by a campaign that is paused since. A repair is what ends a
-    pause. Raises AlreadyAnswered,
+    A known key comes first: a repeat is answered even by a campaign that is paused since. Raises AlreadyAnswered,
     RequestKeyReused, CampaignPaused, TooLarge, and what the story raises; the caller rolls back.
     """
     unit = CampaignUnit(connection, call, call.campaign_id)
     unit.answers.require_new(call)
-    if not is_repair:
-        unit.campaign.require_open()
+    unit.campaign.require_open()
     value = story(unit)
     if unit.counters.seq_first is not None or call.request_key is not None:
         answer = call.render(value)

@@ -8,7 +8,7 @@ from mcp.types import CallToolResult
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ttrpg_mcp.play.ports import Answer, Ports
-from ttrpg_mcp.play.rolling import LogPlace, RollDice, Rolled, roll_dice, shown_rolls
+from ttrpg_mcp.play.rolling import RollDice, Rolled, roll_dice, shown_rolls
 from ttrpg_mcp.recovery.op_classes import OpClass
 from ttrpg_mcp.rules.dice import canonical
 from ttrpg_mcp.tools._call import begin, ports, to_client
@@ -17,7 +17,6 @@ from ttrpg_mcp.tools._wire import CampaignName, Facts, RequestKey, Told, one_lin
 
 __all__ = ["TOOLS"]
 
-_UNRECORDED = "Not recorded, because the campaign cannot be saved for the moment."
 _MOST_LINES = 10  # throws of a batch that the text shows one by one
 
 
@@ -108,10 +107,9 @@ class DiceRolled(Told):
     rolls: list[OneRoll] | None = None
     totals: list[float | int] | None = None
     sum: float | int | None = None
-    recorded: bool | None = Field(None, description="False: in no log, because nothing can be saved for now.")
-    roll_number: int | None = None
-    epoch: int | None = None
-    commit: str | None = None
+    roll_number: int
+    epoch: int
+    commit: str
 
 
 async def dice_roll(
@@ -139,8 +137,6 @@ def dice_answer(rolled: Rolled) -> Answer:
     ]
     if len(shown) > 1:
         lines = [_batch_sentence(rolled, checks), *(lines if len(lines) == len(shown) else [])]
-    if rolled.place is None:
-        lines[0] += f" {_UNRECORDED}"
     summary = lines[0]
     facts: Facts = {
         "summary": summary,
@@ -152,14 +148,9 @@ def dice_answer(rolled: Rolled) -> Answer:
     facts |= {
         key: text for key, text in (("comment", rolled.expression.comment), ("label", rolled.command.label)) if text
     }
-    facts |= _place(rolled.place) | {"campaign": rolled.campaign}
+    facts |= {"roll_number": rolled.number, "epoch": rolled.epoch, "commit": rolled.commit.hex()[:16]}
+    facts |= {"campaign": rolled.receipt.campaign, "seq": rolled.receipt.seq}
     return Answer("\n".join([*lines, *_notes(rolled)]), facts)
-
-
-def _place(place: LogPlace | None) -> Facts:
-    if place is None:
-        return {"recorded": False}
-    return {"roll_number": place.number, "epoch": place.epoch, "commit": place.commit.hex()[:16], "seq": place.seq}
 
 
 def _check(total: int | Fraction, dc: int | None) -> Checked | None:

@@ -7,7 +7,7 @@ from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
 from ttrpg_mcp.play.ports import Answer, Json, Ports
-from ttrpg_mcp.play.rewinding import Difference, Rewind, Rewound, RolledBack, rewind_history, roll_back
+from ttrpg_mcp.play.rewinding import Difference, Rewind, Rewound, rewind_history
 from ttrpg_mcp.recovery.op_classes import OpClass
 from ttrpg_mcp.tools._call import begin, ports, to_client
 from ttrpg_mcp.tools._spec import ToolSpec
@@ -19,10 +19,8 @@ _MOST_SHOWN = 50
 _LINES = 4
 _VALUE_LETTERS = 200
 
-Action = Annotated[
-    Literal["undo", "redo", "rollback"], Field(description="Take back, do again, or back to a checkpoint.")
-]
-Target = Annotated[str, Field(max_length=100, description="Seq, call id or checkpoint; default: the newest call.")]
+Action = Annotated[Literal["undo", "redo"], Field(description="Take back, or do again.")]
+Target = Annotated[str, Field(max_length=100, description="A seq or call id; default: the newest.")]
 Preview = Annotated[bool, Field(description="false does it; true only shows what would change.")]
 
 
@@ -42,10 +40,8 @@ class HistoryRewound(Told):
 
     preview: bool
     action: str
-    call: str | None = Field(None, description="Id of the call that is taken back or done again.")
-    checkpoint: str | None = Field(None, description="Name or id of the checkpoint.")
-    safety: str | None = Field(None, description="Checkpoint of how it was right before the rollback.")
-    about: str = Field(description="What that call did, or which checkpoint it is.")
+    call: str = Field(description="Id of the call that is taken back or done again.")
+    about: str = Field(description="What that call did.")
     differences: list[DifferenceShown]
     conflicts: list[str] = Field(description="What stands in the way; empty: it can be done.")
 
@@ -59,9 +55,6 @@ async def history_rewind(
     request_key: RequestKey = "",
 ) -> Annotated[CallToolResult, HistoryRewound]:
     """Preview an undo or redo, or do it."""
-    if action == "rollback":
-        call = begin(render=rolled_back_answer)
-        return to_client(call, await roll_back(ports(ctx), call, target, preview=preview))
     call = begin(render=rewound_answer)
     return to_client(call, await rewind_history(ports(ctx), call, Rewind(action, target, preview)))
 
@@ -82,31 +75,8 @@ def rewound_answer(rewound: Rewound) -> Answer:
         "campaign": rewound.receipt.campaign,
         "seq": rewound.receipt.seq,
     }
-    lines = [_line(entry) for entry in shown[:_LINES]]
+    lines = [f"{entry['what']} {entry['id']} {entry['does']}: {', '.join(entry['fields'])}" for entry in shown[:_LINES]]
     return Answer("\n".join([summary, *lines, *rewound.standing[:_LINES]]), facts)
-
-
-def rolled_back_answer(rolled: RolledBack) -> Answer:
-    """What a rollback changed, or would."""
-    name = rolled.checkpoint.name or rolled.checkpoint.id
-    about = f"checkpoint {quoted(name)} of change {rolled.checkpoint.seq}"
-    shown = [_shown(entry) for entry in rolled.differences[:_MOST_SHOWN]]
-    count = f"{len(rolled.differences)} differences"
-    if rolled.safety is None:
-        summary = f"Would go back to {about}: {count}. Nothing was changed yet; repeat with preview=false to do it."
-    else:
-        summary = f"Went back to {about}: {count}. Rolls stay; undo takes it back."
-    facts: Facts = {"summary": summary, "preview": rolled.safety is None, "action": "rollback", "checkpoint": name}
-    facts |= {} if rolled.safety is None else {"safety": rolled.safety.id}
-    facts |= {"about": about, "differences": shown, "conflicts": []}
-    lines = [_line(entry) for entry in shown[:_LINES]]
-    return Answer(
-        "\n".join([summary, *lines]), facts | {"campaign": rolled.receipt.campaign, "seq": rolled.receipt.seq}
-    )
-
-
-def _line(entry: Facts) -> str:
-    return f"{entry['what']} {entry['id']} {entry['does']}: {', '.join(entry['fields'])}"
 
 
 def _summary(rewound: Rewound) -> str:
@@ -149,10 +119,10 @@ def _clipped(value: Any) -> Any:
 TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(
         handler=history_rewind,
-        title="Undo, redo, roll back",
+        title="Undo and redo",
         description=(
-            "Take back a change, do it again, or go back to a checkpoint. Shows the exact difference first; "
-            "preview=false does it. Dice are never undone."
+            "Take back a change, or do it again. Shows the exact difference first; preview=false does it. "
+            "Dice are never undone."
         ),
         family="campaign",
         op_class=OpClass.DB_WRITE,

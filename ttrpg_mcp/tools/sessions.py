@@ -8,28 +8,25 @@ from pydantic import Field
 
 from ttrpg_mcp.play.ports import Answer, Ports
 from ttrpg_mcp.play.sessions import (
-    CheckpointSaved,
     SessionChanged,
     SessionRecap,
     end_session,
     pause_session,
     recap_session,
     resume_session,
-    save_checkpoint,
     start_session,
 )
 from ttrpg_mcp.recovery.op_classes import OpClass
 from ttrpg_mcp.tools._call import begin, ports, to_client
 from ttrpg_mcp.tools._spec import ToolSpec
 from ttrpg_mcp.tools._wire import CampaignName, Facts, Name, RequestKey, Told, quoted
-from ttrpg_mcp.tools.errors import BadArguments, FieldProblem
 
 __all__ = ["TOOLS"]
 
 _LINES = 4
 
-Action = Annotated[Literal["start", "end", "pause", "resume", "recap", "checkpoint"], Field(description="What to do.")]
-Title = Annotated[Name, Field(description="Title of a starting session, or of a checkpoint.")]
+Action = Annotated[Literal["start", "end", "pause", "resume", "recap"], Field(description="What to do.")]
+Title = Annotated[Name, Field(description="Title of a session that starts.")]
 Notes = Annotated[str, Field(max_length=8_000, description="Recap to keep when the session ends.")]
 
 
@@ -41,7 +38,6 @@ class SessionManaged(Told):
     status: str | None = None
     recap: str | None = None
     rolls: int | None = Field(None, description="Rolls of the session.")
-    checkpoint: str | None = Field(None, description="Id of the checkpoint.")
     happened: list[str] | None = Field(None, description="What was changed, oldest first.")
 
 
@@ -57,13 +53,6 @@ async def session_manage(
     if action == "recap":
         call = begin(render=recap_answer)
         return to_client(call, await recap_session(ports(ctx), call))
-    if action == "checkpoint":
-        if not name:
-            raise BadArguments(
-                "session_manage", [FieldProblem("name", "is required for checkpoint", 'example: "Before the bridge"')]
-            )
-        call = begin(render=saved_answer)
-        return to_client(call, await save_checkpoint(ports(ctx), call, name))
     call = begin(render=changed_answer)
     match action:
         case "start":
@@ -87,16 +76,6 @@ def changed_answer(changed: SessionChanged) -> Answer:
     return Answer(summary, facts)
 
 
-def saved_answer(saved: CheckpointSaved) -> Answer:
-    """A checkpoint, and how to come back to it."""
-    name = saved.checkpoint.name
-    summary = (
-        f"Saved the checkpoint {quoted(name)}. To come back: history_rewind action=rollback target={quoted(name)}."
-    )
-    facts: Facts = {"summary": summary, "checkpoint": saved.checkpoint.id}
-    return Answer(summary, facts | {"campaign": saved.receipt.campaign, "seq": saved.receipt.seq})
-
-
 def recap_answer(recap: SessionRecap) -> Answer:
     """What the log says of the newest session."""
     session = recap.session
@@ -117,7 +96,7 @@ TOOLS: tuple[ToolSpec, ...] = (
         handler=session_manage,
         title="Manage sessions",
         description=(
-            "Start, pause, resume or end an evening of play, recap it from the log, or save a named checkpoint. "
+            "Start, pause, resume or end an evening of play, or recap it from the log. "
             "Ending reveals the seed of its dice."
         ),
         family="campaign",

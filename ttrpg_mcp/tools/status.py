@@ -30,19 +30,6 @@ class BreakerShown(BaseModel):
     retry_after_s: float
 
 
-class ReadOnlyShown(BaseModel):
-    """A file that can be read but not written for the moment."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    campaign_id: str
-    reason: str
-    is_suspect: bool = Field(description="Whether the newest write was saved is not known yet.")
-    safe_seq: int = Field(description="Everything up to this change is safe.")
-    failures: int
-    retry_after_s: float
-
-
 class StatusShown(Told):
     """The result of status_show."""
 
@@ -59,7 +46,6 @@ class StatusShown(Told):
     running_calls: int | None = None
     sqlite_version: str | None = None
     open_campaigns: list[dict[str, Any]] | None = None
-    read_only: list[ReadOnlyShown] | None = None
     breakers: list[BreakerShown] | None = None
     warnings: list[str] | None = None
 
@@ -99,7 +85,7 @@ def brief_answer(brief: Brief | None) -> Answer:
 def health_answer(report: Json) -> Answer:
     """How the server is."""
     state = "stopping" if report["draining"] else "ready" if report["ready"] else "starting"
-    warnings = [*(entry["reason"] for entry in report["read_only"]), *report["warnings"]]
+    warnings = list(report["warnings"])
     summary = f"The server {report['version']} is {state}, with {report['running_calls']} calls running."
     return Answer("\n".join([summary, *warnings]), {"summary": summary} | dict(report))
 

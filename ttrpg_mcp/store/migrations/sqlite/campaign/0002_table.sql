@@ -353,11 +353,11 @@ CREATE TABLE checkpoint (
     bytes_new INTEGER NOT NULL CHECK (bytes_new >= 0),
     created_at_ms INTEGER NOT NULL,
     created_by TEXT NOT NULL,
-    PRIMARY KEY (campaign_id, id)
-) STRICT, WITHOUT ROWID; -- as checkpoint_part: every half minute writes here
+    PRIMARY KEY (campaign_id, id),
+    UNIQUE (campaign_id, name_key)
+) STRICT;
 
 CREATE INDEX checkpoint_by_seq ON checkpoint (campaign_id, seq);
-CREATE UNIQUE INDEX checkpoint_by_name ON checkpoint (campaign_id, name_key) WHERE name_key IS NOT NULL;
 
 CREATE TABLE checkpoint_part (
     campaign_id TEXT NOT NULL,
@@ -365,7 +365,7 @@ CREATE TABLE checkpoint_part (
     part TEXT NOT NULL,
     hash BLOB NOT NULL CHECK (length(hash) = 32),
     PRIMARY KEY (campaign_id, checkpoint_id, part)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE blob (
     hash BLOB NOT NULL PRIMARY KEY CHECK (length(hash) = 32), -- sha256 of the uncompressed bytes
