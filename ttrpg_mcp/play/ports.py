@@ -217,7 +217,7 @@ class EpochEntry:
     """The life of one seed.
 
     Attributes:
-        commit: The commitment, 32 bytes, known before the first roll.
+        commit: The commitment, 32 bytes, told with the first roll.
         open_half: What the open rolls are drawn from, 32 bytes; None until it is revealed.
         secret_hash: SHA-256 of the other half, which with the open one proves the commitment; None likewise.
     """

@@ -57,7 +57,7 @@ class EpochShown(_Wire):
     """The life of one seed; everything in hexadecimal."""
 
     epoch: int
-    commit: str = Field(description="Commitment, known before the first roll.")
+    commit: str = Field(description="Commitment, told with the first roll.")
     first_roll: int
     opened_at: str
     open: str | None = Field(None, description="Revealed: what the open rolls are drawn from.")
